@@ -1,0 +1,113 @@
+"""What a plugin is: the contract between the engine and a protocol. docs/plugins.md has a complete worked example.
+
+A turn goes: `observe` (read the chain, nothing else) -> `decide` (pure) -> the engine signs, records, sends, follows.
+Everything `decide` uses is its arguments, and all of it is recorded with the decision, so that a decision can be made again.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import msgspec
+from pydantic import BaseModel
+
+from ghostfleet.domain.profile import Profile
+from ghostfleet.domain.schedule import Random
+from ghostfleet.domain.values import Address, Call, JsonObject, LogEntry, Octets, WalletId
+
+ENTRY_POINT_GROUP = "ghostfleet.plugins"
+
+
+class ChainView(Protocol):
+    """A read-only view of the chain. Concurrent calls (asyncio.gather) share one HTTP request."""
+
+    async def call(self, to: Address, data: bytes, sender: Address | None = None) -> Octets:
+        """eth_call at the latest block. Raises ChainRefused on a revert, TryAgain when no endpoint answers."""
+        ...
+
+    async def balance(self, address: Address) -> int:
+        """Native balance, wei."""
+        ...
+
+    async def head_time_secs(self) -> int:
+        """Timestamp of the newest known block, seconds since the epoch."""
+        ...
+
+
+class WalletFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plugin may know of the wallet whose turn it is."""
+
+    id: WalletId
+    address: Address
+    balance_wei: int
+    previous_kind: str = ""
+    """Kind of the wallet's latest decided action, or empty."""
+    decisions: int = 0
+    """How many decisions the wallet has made so far."""
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction that a plugin wants. `params` are what a person wants to read about it in the audit."""
+
+    kind: str
+    call: Call
+    params: JsonObject = msgspec.field(default_factory=dict)
+    spend_wei: int = 0
+    """How much of the protocol's token leaves the wallet, smallest units; counted by the token limit."""
+    gas: int | None = None
+    """A gas limit that needs no estimation, or None to ask the node."""
+
+
+class Rest(msgspec.Struct, frozen=True, kw_only=True):
+    """No action this turn, and why. `secs` waits at least that long; None means until the profile's next turn."""
+
+    reason: str
+    secs: float | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose fault a revert is: counted by the wallet's breaker or not, and how long to leave the protocol alone."""
+
+    counts: bool = True
+    rest_secs: float | None = None
+
+
+O_co = TypeVar("O_co", bound=msgspec.Struct)
+
+
+class Plugin(ABC, Generic[O_co]):
+    """A protocol that wallets can act on. One instance serves all wallets: keep no state in it."""
+
+    name: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
+    """Every kind of action it can decide on (metrics labels, docs)."""
+    Settings: ClassVar[type[BaseModel]]
+    """The shape of `[plugins.<name>]`."""
+    Observation: ClassVar[type[msgspec.Struct]]
+    """What `observe` returns; must survive JSON unchanged, for it is recorded with each decision."""
+    errors: ClassVar[Mapping[bytes, tuple[str, tuple[str, ...]]]] = {}
+    """Custom errors by 4-byte selector: name and ABI types of the arguments."""
+
+    def __init__(self, settings: Any, *, chain_id: int) -> None:
+        self.settings = settings
+        self.chain_id = chain_id
+
+    @abstractmethod
+    async def observe(self, wallet: WalletFacts, chain: ChainView) -> O_co:
+        """Read what `decide` needs. Only reads; errors of the chain pass through."""
+
+    @abstractmethod
+    def decide(self, view: Any, wallet: WalletFacts, profile: Profile, random: Random) -> Action | Rest:
+        """Pure: equal arguments give an equal answer. `view` is what `observe` returned (or its recorded copy)."""
+
+    def withdraw(self, view: Any, wallet: WalletFacts) -> Sequence[Action]:
+        """The way out, in order: what takes everything back into the wallet. Used by emergency extraction."""
+        return ()
+
+    def judge(self, kind: str, reason: str) -> Verdict:
+        """Whose fault a revert with this decoded reason is."""
+        return Verdict()
+
+    def decode_log(self, entry: LogEntry) -> JsonObject | None:
+        """A protocol event in readable form for TransactionMined, or None when it is not the protocol's."""
+        return None
