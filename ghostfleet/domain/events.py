@@ -75,7 +75,7 @@ def catalogued(event: E) -> E:
 
 
 @catalogued
-class ServiceStarted(Event):
+class ServiceStarted(Event, frozen=True, kw_only=True):
     """Written once a start has checked log and chain, before any lane runs. Fixes the chain of this log."""
 
     version: str
@@ -86,7 +86,7 @@ class ServiceStarted(Event):
 
 
 @catalogued
-class ServiceStopped(Event):
+class ServiceStopped(Event, frozen=True, kw_only=True):
     """Written at a graceful stop, last. Its absence before a ServiceStarted means the process was killed."""
 
     CRITICAL: ClassVar[bool] = False
@@ -94,7 +94,7 @@ class ServiceStopped(Event):
 
 
 @catalogued
-class ConfigApplied(Event):
+class ConfigApplied(Event, frozen=True, kw_only=True):
     """Written at a start whose settings differ from the last ones. `settings` holds no secret."""
 
     CRITICAL: ClassVar[bool] = False
@@ -103,7 +103,7 @@ class ConfigApplied(Event):
 
 
 @catalogued
-class FleetPaused(Event):
+class FleetPaused(Event, frozen=True, kw_only=True):
     """From here on nothing is decided and nothing leaves the process, restarts included, until FleetResumed."""
 
     actor: str
@@ -111,7 +111,7 @@ class FleetPaused(Event):
 
 
 @catalogued
-class FleetResumed(Event):
+class FleetResumed(Event, frozen=True, kw_only=True):
     """Ends a pause."""
 
     actor: str
@@ -119,7 +119,7 @@ class FleetResumed(Event):
 
 
 @catalogued
-class AdminCommandReceived(Event):
+class AdminCommandReceived(Event, frozen=True, kw_only=True):
     """An accepted command, in the same commit as its effects. `correlation` is its request id."""
 
     CRITICAL: ClassVar[bool] = False
@@ -132,7 +132,7 @@ class AdminCommandReceived(Event):
 
 
 @catalogued
-class AdminCommandRefused(Event):
+class AdminCommandRefused(Event, frozen=True, kw_only=True):
     """A command that was refused, and why (no credential, wrong role, unknown wallet, wrong Host or Origin)."""
 
     CRITICAL: ClassVar[bool] = False
@@ -144,7 +144,7 @@ class AdminCommandRefused(Event):
 
 
 @catalogued
-class EndpointTripped(Event):
+class EndpointTripped(Event, frozen=True, kw_only=True):
     """An RPC endpoint is not asked any more for a while. Informs; changes no wallet."""
 
     CRITICAL: ClassVar[bool] = False
@@ -153,7 +153,7 @@ class EndpointTripped(Event):
 
 
 @catalogued
-class EndpointRecovered(Event):
+class EndpointRecovered(Event, frozen=True, kw_only=True):
     """A tripped RPC endpoint answered again."""
 
     CRITICAL: ClassVar[bool] = False
@@ -161,7 +161,7 @@ class EndpointRecovered(Event):
 
 
 @catalogued
-class ChainReorganised(Event):
+class ChainReorganised(Event, frozen=True, kw_only=True):
     """Blocks after `ancestor` were replaced, `depth` of those we had seen. Wallets get their own TransactionReorged."""
 
     CRITICAL: ClassVar[bool] = False
@@ -172,7 +172,7 @@ class ChainReorganised(Event):
 
 
 @catalogued
-class OperationStarted(Event):
+class OperationStarted(Event, frozen=True, kw_only=True):
     """A fleet-wide operation (funding, extraction, rotation, backup) began."""
 
     CRITICAL: ClassVar[bool] = False
@@ -183,7 +183,7 @@ class OperationStarted(Event):
 
 
 @catalogued
-class OperationFinished(Event):
+class OperationFinished(Event, frozen=True, kw_only=True):
     """A fleet-wide operation ended, with its outcome in words."""
 
     CRITICAL: ClassVar[bool] = False
@@ -195,7 +195,7 @@ class OperationFinished(Event):
 
 
 @catalogued
-class WalletRegistered(Event):
+class WalletRegistered(Event, frozen=True, kw_only=True):
     """The settings name this wallet for the first time, again after a retirement, or with another profile or plugin."""
 
     address: Address
@@ -205,14 +205,14 @@ class WalletRegistered(Event):
 
 
 @catalogued
-class WalletRetired(Event):
+class WalletRetired(Event, frozen=True, kw_only=True):
     """The settings no longer name this wallet or disable it. Open slots are still followed; nothing new is decided."""
 
     reason: str
 
 
 @catalogued
-class WalletRested(Event):
+class WalletRested(Event, frozen=True, kw_only=True):
     """A turn that decided on no action (nothing to do, away from keyboard, limit reached): next turn at `until_us`."""
 
     reason: str
@@ -221,7 +221,7 @@ class WalletRested(Event):
 
 
 @catalogued
-class ActionDecided(Event):
+class ActionDecided(Event, frozen=True, kw_only=True):
     """The wallet's n-th decision with all that it saw. Always in one commit with TransactionSigned or ActionRejected.
 
     `seed`, `observation` and `profile` suffice to make the decision again. `spend_wei` is how much of the protocol's token
@@ -243,7 +243,7 @@ class ActionDecided(Event):
 
 
 @catalogued
-class ActionRejected(Event):
+class ActionRejected(Event, frozen=True, kw_only=True):
     """A decision that took no nonce: refused by estimation, by a limit, or by a dry run."""
 
     action_id: str
@@ -253,14 +253,14 @@ class ActionRejected(Event):
 
 
 @catalogued
-class ActionSucceeded(Event):
+class ActionSucceeded(Event, frozen=True, kw_only=True):
     """The action's transaction is in the chain with status 1 and the configured confirmations."""
 
     action_id: str
 
 
 @catalogued
-class ActionFailed(Event):
+class ActionFailed(Event, frozen=True, kw_only=True):
     """The action did not take effect: reverted, cancelled, or its nonce was taken from outside.
 
     `counts` says whether it counts towards the wallet's breaker. `retry_us`, when set, brings the next turn forward.
@@ -276,7 +276,7 @@ class ActionFailed(Event):
 
 
 @catalogued
-class TransactionSigned(Event):
+class TransactionSigned(Event, frozen=True, kw_only=True):
     """Signed bytes, durable before the first of them leaves. Attempt 1 opens the nonce slot, later ones replace it."""
 
     action_id: str
@@ -292,7 +292,7 @@ class TransactionSigned(Event):
 
 
 @catalogued
-class BroadcastAccepted(Event):
+class BroadcastAccepted(Event, frozen=True, kw_only=True):
     """A node took the bytes (or had them already). Accepted is not mined."""
 
     action_id: str
@@ -303,7 +303,7 @@ class BroadcastAccepted(Event):
 
 
 @catalogued
-class BroadcastFailed(Event):
+class BroadcastFailed(Event, frozen=True, kw_only=True):
     """A node did not take the bytes, or nobody knows whether it did. `error_class` says what follows."""
 
     action_id: str
@@ -315,7 +315,7 @@ class BroadcastFailed(Event):
 
 
 @catalogued
-class TransactionMined(Event):
+class TransactionMined(Event, frozen=True, kw_only=True):
     """One attempt of the slot is in a canonical block. `success` is the receipt's status; `logs` are decoded ones."""
 
     action_id: str
@@ -331,7 +331,7 @@ class TransactionMined(Event):
 
 
 @catalogued
-class TransactionFinal(Event):
+class TransactionFinal(Event, frozen=True, kw_only=True):
     """The block of a mined transaction is deep enough never to be replaced. Ends the slot."""
 
     action_id: str
@@ -340,7 +340,7 @@ class TransactionFinal(Event):
 
 
 @catalogued
-class TransactionReorged(Event):
+class TransactionReorged(Event, frozen=True, kw_only=True):
     """The block of a mined transaction is no longer canonical: the slot is open again, with the same bytes."""
 
     action_id: str
@@ -350,7 +350,7 @@ class TransactionReorged(Event):
 
 
 @catalogued
-class TransactionDropped(Event):
+class TransactionDropped(Event, frozen=True, kw_only=True):
     """The node that took the bytes said several times that it does not know them. They are sent again as they are."""
 
     action_id: str
@@ -360,7 +360,7 @@ class TransactionDropped(Event):
 
 
 @catalogued
-class TransactionSuperseded(Event):
+class TransactionSuperseded(Event, frozen=True, kw_only=True):
     """The slot's nonce was used by a transaction that is not ours (`by`, when it was found). Ends the slot."""
 
     action_id: str
@@ -370,7 +370,7 @@ class TransactionSuperseded(Event):
 
 
 @catalogued
-class OutsideTransactionSeen(Event):
+class OutsideTransactionSeen(Event, frozen=True, kw_only=True):
     """A transaction from this wallet's address is on chain that the log does not know."""
 
     CRITICAL: ClassVar[bool] = False
@@ -380,7 +380,7 @@ class OutsideTransactionSeen(Event):
 
 
 @catalogued
-class NonceResynced(Event):
+class NonceResynced(Event, frozen=True, kw_only=True):
     """The chain's nonce ran ahead of the log (the key was used elsewhere, or the log is an old backup)."""
 
     from_nonce: int
@@ -392,7 +392,7 @@ class NonceResynced(Event):
 
 
 @catalogued
-class ErrorRecorded(Event):
+class ErrorRecorded(Event, frozen=True, kw_only=True):
     """Something went wrong that is not told by another event. `counts` says whether the breaker counts it."""
 
     CRITICAL: ClassVar[bool] = False
@@ -402,7 +402,7 @@ class ErrorRecorded(Event):
 
 
 @catalogued
-class WalletParked(Event):
+class WalletParked(Event, frozen=True, kw_only=True):
     """The wallet cannot pay: it waits until its balance reaches `need_wei`. An open slot stays open."""
 
     need_wei: int
@@ -410,14 +410,14 @@ class WalletParked(Event):
 
 
 @catalogued
-class WalletUnparked(Event):
+class WalletUnparked(Event, frozen=True, kw_only=True):
     """The wallet can pay again."""
 
     balance_wei: int
 
 
 @catalogued
-class BreakerTripped(Event):
+class BreakerTripped(Event, frozen=True, kw_only=True):
     """`errors` consecutive errors of the wallet's own: no decision before `until_us`."""
 
     errors: int
@@ -425,19 +425,19 @@ class BreakerTripped(Event):
 
 
 @catalogued
-class BreakerProbing(Event):
+class BreakerProbing(Event, frozen=True, kw_only=True):
     """The cooldown is over: the next action is a probe; a success closes the breaker, a failure trips it for longer."""
 
 
 @catalogued
-class BreakerReset(Event):
+class BreakerReset(Event, frozen=True, kw_only=True):
     """An operator closed the breaker and ended a parking."""
 
     actor: str
 
 
 @catalogued
-class BalanceObserved(Event):
+class BalanceObserved(Event, frozen=True, kw_only=True):
     """The wallet's native balance, written when it changed and no decision says it."""
 
     CRITICAL: ClassVar[bool] = False

@@ -2,15 +2,14 @@
 
 import msgspec
 
-HOURS_OF_DAY = 24
-
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """One temperament, shared by any number of wallets.
 
     `risk_tolerance` and `patience` go from 0 to 1 and are read by plugins in their own terms. `activity_level` is actions
     per hour. `action_interval_secs` is the pause between two actions, spread by plus or minus `action_interval_jitter_pct`
-    per cent. Outside the active hours the wallet acts with `off_hours_factor` of its activity (0 = never). After an action
+    per cent. The active hours are UTC, the end exclusive (24 = end of day); a start after the end wraps past midnight, equal
+    bounds mean the whole day (./schedule.py reads them). Outside the active hours the wallet acts with `off_hours_factor` of its activity (0 = never). After an action
     it goes away with `afk_probability` for `afk_min_hours` to `afk_max_hours`.
     """
 
@@ -26,16 +25,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     afk_probability: float
     afk_min_hours: float
     afk_max_hours: float
-
-    def is_active_at(self, hour: int) -> bool:
-        """Is this hour of the day (0 to 23, UTC) an active one? The end is exclusive (24 = end of day), a start after the
-        end wraps past midnight, and equal bounds mean the whole day."""
-        start, end = self.active_hours_start % HOURS_OF_DAY, self.active_hours_end % HOURS_OF_DAY
-        if start == end:
-            return True
-        if start < end:
-            return start <= hour < end
-        return hour >= start or hour < end
 
 
 WHALE = Profile(

@@ -83,7 +83,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     to: Address
     value_wei: int = 0
-    data: Octets = Octets(b"")  # noqa: RUF009 - immutable
+    data: Octets = Octets(b"")
 
 
 class Unsigned(msgspec.Struct, frozen=True, kw_only=True):

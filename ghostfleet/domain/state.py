@@ -1,0 +1,121 @@
+"""The whole state as a fold of the log, and a candidate on which the next events are tried before they are written."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from ghostfleet.domain import fleet as fleets
+from ghostfleet.domain import wallet as wallets
+from ghostfleet.domain.events import FLEET_STREAM, NewEvent, Recorded
+from ghostfleet.domain.fleet import Fleet
+from ghostfleet.domain.values import decode_octets, encode_json
+from ghostfleet.domain.wallet import BrokenFold, Wallet
+
+FOLD_VERSION = 1
+"""Grows with every change of what the fold keeps; a snapshot of another version is ignored."""
+
+
+class State(msgspec.Struct, kw_only=True):
+    """Everything the service knows, as of `position` in the log. Changed only by `apply` and `Candidate.swap`."""
+
+    position: int = 0
+    fleet: Fleet = Fleet()
+    wallets: dict[str, Wallet] = {}
+
+    def apply(self, recorded: Recorded) -> None:
+        """Fold one recorded event in. Raises BrokenFold where it does not fit."""
+        if recorded.position != self.position + 1:
+            raise BrokenFold(f"position {recorded.position} does not follow {self.position}")
+        self.fleet = fleets.evolve(self.fleet, recorded)
+        name = recorded.wallet
+        if name is not None:
+            self.wallets[name] = wallets.evolve(self.wallets.get(name), recorded)
+        self.position = recorded.position
+
+    def skip(self, position: int) -> None:
+        """Pass over a position whose event this release does not know and need not."""
+        if position != self.position + 1:
+            raise BrokenFold(f"position {position} does not follow {self.position}")
+        self.position = position
+
+
+def fold(events: Iterable[Recorded], state: State | None = None) -> State:
+    """The state after these events, from nothing or from a snapshot."""
+    state = state or State()
+    for recorded in events:
+        state.apply(recorded)
+    return state
+
+
+_decoder = msgspec.json.Decoder(State, dec_hook=decode_octets)
+
+
+def encode_state(state: State) -> bytes:
+    """The state as JSON; equal states give equal bytes."""
+    return encode_json(state)
+
+
+def decode_state(data: bytes) -> State:
+    """The state that `encode_state` wrote. Raises msgspec.ValidationError when it is not one."""
+    return _decoder.decode(data)
+
+
+class Candidate:
+    """The state as it would be after events that are not written yet; the state itself stays as it is until `swap`."""
+
+    def __init__(self, base: "State | Candidate") -> None:
+        self._base = base
+        self._touched: dict[str, Wallet] = {}
+        self.fleet: Fleet = base.fleet
+        self.position: int = base.position
+
+    def wallet(self, name: str) -> Wallet | None:
+        """A wallet as of this candidate."""
+        found = self._touched.get(name)
+        if found is not None:
+            return found
+        base = self._base
+        return base.wallet(name) if isinstance(base, Candidate) else base.wallets.get(name)
+
+    def wallet_count(self) -> int:
+        """How many wallets are not retired."""
+        base = self._base
+        return base.wallet_count() if isinstance(base, Candidate) else sum(not w.retired for w in base.wallets.values())
+
+    def version(self, stream: str) -> int:
+        """How many events the stream has."""
+        if stream == FLEET_STREAM:
+            return self.fleet.version
+        wallet = self.wallet(stream.partition("/")[2])
+        return wallet.version if wallet is not None else 0
+
+    def apply(self, recorded: Recorded) -> None:
+        """Try one event. Raises BrokenFold where it does not fit."""
+        self.fleet = fleets.evolve(self.fleet, recorded)
+        name = recorded.wallet
+        if name is not None:
+            self._touched[name] = wallets.evolve(self.wallet(name), recorded)
+        self.position = recorded.position
+
+    def try_events(self, events: Iterable[NewEvent], now_us: int) -> tuple[Recorded, ...]:
+        """Number new events as the log will, and apply them."""
+        return tuple(self._numbered(events, now_us))
+
+    def _numbered(self, events: Iterable[NewEvent], now_us: int) -> Iterator[Recorded]:
+        for new in events:
+            recorded = Recorded(
+                self.position + 1, new.stream, self.version(new.stream) + 1, now_us, new.correlation, new.event
+            )
+            self.apply(recorded)
+            yield recorded
+
+    def swap(self) -> None:
+        """Make it so: the events are durable."""
+        base = self._base
+        touched: Mapping[str, Wallet] = self._touched
+        if isinstance(base, Candidate):
+            base._touched.update(touched)
+        else:
+            base.wallets.update(touched)
+        base.fleet = self.fleet
+        base.position = self.position
