@@ -7,10 +7,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """One temperament, shared by any number of wallets.
 
     `risk_tolerance` and `patience` go from 0 to 1 and are read by plugins in their own terms. `activity_level` is actions
-    per hour. `action_interval_secs` is the pause between two actions, spread by plus or minus `action_interval_jitter_pct`
-    per cent. The active hours are UTC, the end exclusive (24 = end of day); a start after the end wraps past midnight, equal
-    bounds mean the whole day (./schedule.py reads them). Outside the active hours the wallet acts with `off_hours_factor` of its activity (0 = never). After an action
-    it goes away with `afk_probability` for `afk_min_hours` to `afk_max_hours`.
+    per hour. `action_interval_secs` is the pause between two actions, spread by `action_interval_jitter_pct` per cent
+    either way. The active hours are UTC, their end exclusive (24 = end of day); a start after the end wraps past
+    midnight, equal bounds mean the whole day. Outside them the wallet acts with `off_hours_factor` of its activity
+    (0 = never). After an action it goes away with `afk_probability`, for `afk_min_hours` to `afk_max_hours`.
     """
 
     name: str

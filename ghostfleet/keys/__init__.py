@@ -1,0 +1,1 @@
+"""Where private keys come from, and who holds them while the service runs. Nothing here shows a key to anyone."""

@@ -1,0 +1,32 @@
+"""Is this text an address, and which address belongs to this key?"""
+
+import re
+
+import coincurve
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
+from ghostfleet.domain.values import Address
+
+_FORM = re.compile(r"0[xX][0-9a-fA-F]{40}")
+
+
+def parse_address(text: str) -> Address:
+    """20 bytes from hex. All lower or all upper case is taken as it is; mixed case has to fit its EIP-55 checksum.
+    Raises ValueError with what is wrong and what would be right."""
+    if not _FORM.fullmatch(text):
+        raise ValueError("expected an address: 0x and 40 hexadecimal digits")
+    digits = text[2:]
+    address = Address(bytes.fromhex(digits))
+    if digits not in (digits.lower(), digits.upper()) and "0x" + digits != checksummed(address):
+        raise ValueError(f"the checksum (EIP-55) does not fit; the same digits with it are {checksummed(address)}")
+    return address
+
+
+def checksummed(address: Address) -> str:
+    """The EIP-55 spelling, for people and files."""
+    return str(to_checksum_address(bytes(address)))
+
+
+def address_of(key: coincurve.PrivateKey) -> Address:
+    return Address(keccak(key.public_key.format(compressed=False)[1:])[-20:])
