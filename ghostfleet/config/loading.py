@@ -73,6 +73,21 @@ def load(path: Path, environ: Mapping[str, str], plugin_models: Mapping[str, typ
     )
 
 
+def admin_url(path: Path | None, environ: Mapping[str, str]) -> str:
+    """Where the running service's HTTP interface is, read from as little of the file as possible: a fleet has to be
+    stoppable while its settings are half edited. Raises ConfigInvalid when these two sections cannot be read."""
+    table = read_table(path) if path is not None else {}
+    apply_overrides(table, environ, {})
+    shape = Shape(str(path), {})
+    service = shape.read(settings.ServiceSettings, table.get("service", {}), ("service",))
+    admin = shape.read(settings.AdminSettings, table.get("admin", {}), ("admin",))
+    if service is None or admin is None:
+        raise ConfigInvalid(shape.problems)
+    port = admin.port if admin.port is not None else service.health_port
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(admin.host, admin.host)  # noqa: S104 - read, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def read_table(path: Path) -> dict[str, Any]:
     """The file as TOML. Raises ConfigInvalid with the place of a syntax error."""
     name = str(path)
@@ -119,7 +134,7 @@ def _port(shape: Shape, admin: settings.AdminSettings) -> int:
     service = _section(shape, "service", settings.ServiceSettings)
     if admin.port is not None:
         return admin.port
-    return service.health_port if service is not None else 0
+    return service.health_port if service is not None else settings.DEFAULT_PORT
 
 
 def _wallet(wallet: settings.WalletSettings, key: KeySource | None, enabled_plugins: list[str]) -> loaded.Wallet:

@@ -17,6 +17,7 @@ MAX_WALLETS = 100_000
 MAX_SECS = 366 * 24 * 3600
 """No waiting time in a settings file is longer than a year."""
 GWEI = 10**9
+DEFAULT_PORT = 8080
 
 
 def _whole_wei(value: object) -> object:
@@ -91,7 +92,7 @@ class ServiceSettings(Section):
     tick_interval_ms: int = Field(
         default=1000, ge=1, le=3_600_000, description="How often the service looks whose turn it is, milliseconds."
     )
-    health_port: Port = Field(default=8080, description="Port of the HTTP interface; 0 turns it off.")
+    health_port: Port = Field(default=DEFAULT_PORT, description="Port of the HTTP interface; 0 turns it off.")
 
 
 class ChainSettings(Section):

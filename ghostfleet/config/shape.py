@@ -74,7 +74,12 @@ class Shape:
         elif kind == "extra_forbidden":
             wrong, right = "unknown key", "remove it"
         elif kind.endswith(("_type", "_from_float", "_parsing")) and not _is_secret_key(key):
-            wrong, right = f"is {_kind(value)}", right.removeprefix("Input should be ").replace("a valid", "a")
+            wrong, right = (
+                f"is {_kind(value)}",
+                right.removeprefix("Input should be ")
+                .replace("a valid integer", "a whole number")
+                .replace("a valid", "a"),
+            )
             right = f"expected {right}"
         elif kind == "literal_error":
             wrong = f"is {_value(key, value)}"

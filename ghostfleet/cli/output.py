@@ -1,0 +1,65 @@
+"""How commands speak: data to stdout, one line for what went wrong to stderr, JSON wherever it was asked for."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from ghostfleet.domain.values import encode_json
+
+PROGRAM = "ghost-fleet"
+
+
+def print_json(document: object) -> None:
+    """One line of JSON."""
+    sys.stdout.write(encode_json(document).decode() + "\n")
+
+
+def print_line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """For people. Piped into something, it is as wide as its content."""
+    console = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 200)
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console.print(table, markup=False)
+
+
+def print_document(document: object) -> None:
+    """A JSON object for people: its plain values as lines, its lists of objects as tables."""
+    if not isinstance(document, dict):
+        print_json(document)
+        return
+    tables = {}
+    for key, value in document.items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            tables[key] = value
+        else:
+            print_line(f"{key}: {_inline(value)}")
+    for key, items in tables.items():
+        columns = list(dict.fromkeys(column for item in items for column in item))
+        print_line(f"\n{key}:")
+        print_table(columns, [[_inline(item.get(column)) for column in columns] for item in items])
+
+
+def print_error(message: str) -> None:
+    _to_stderr("error", message)
+
+
+def print_warning(message: str) -> None:
+    _to_stderr("warning", message)
+
+
+def _to_stderr(kind: str, message: str) -> None:
+    line = " ".join(message.split())
+    sys.stderr.write(f"{PROGRAM}: {kind}: {line}\n")
+
+
+def _inline(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else encode_json(value).decode()
