@@ -27,6 +27,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, tag="pending"):
     """An open slot: bytes are signed, the chain has not settled the nonce. `accepted` is the hash a node took last."""
 
     action_id: str
+    kind: str
     nonce: int
     spend_wei: int
     attempts: tuple[Attempt, ...]

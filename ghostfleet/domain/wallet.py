@@ -147,7 +147,13 @@ def _signed(wallet: Wallet, event: ev.TransactionSigned, now_us: int) -> Wallet:
         raise BrokenFold(f"{event.action_id} is signed without having been decided")
     if wallet.slot(event.nonce) is not None:
         raise BrokenFold(f"nonce {event.nonce} of {wallet.id} already has a slot")
-    slot = Pending(action_id=event.action_id, nonce=event.nonce, spend_wei=deciding.spend_wei, attempts=(attempt,))
+    slot = Pending(
+        action_id=event.action_id,
+        kind=deciding.kind,
+        nonce=event.nonce,
+        spend_wei=deciding.spend_wei,
+        attempts=(attempt,),
+    )
     return replace(
         wallet,
         deciding=None,
@@ -174,7 +180,9 @@ def _mined(wallet: Wallet, event: ev.TransactionMined, now_us: int) -> Wallet:
         pending=slot, attempt=attempt, block=event.block, success=event.success, reason=event.revert_reason
     )
     cost_wei = event.gas_used * event.gas_price_wei
-    return replace(_with_slot(wallet, included), gas_spent=wallet.gas_spent.add(now_us, cost_wei))
+    return replace(
+        _with_slot(wallet, included), gas_spent=wallet.gas_spent.add(now_us, cost_wei), parked_until_wei=None
+    )
 
 
 def _final(wallet: Wallet, event: ev.TransactionFinal, now_us: int) -> Wallet:

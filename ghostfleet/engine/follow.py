@@ -1,0 +1,415 @@
+"""What becomes of a slot: sends its bytes, reads receipts, and pushes until the chain has settled the nonce.
+
+Everything a Follower remembers (how often it looked, when it tries again) is only pace: losing it in a crash changes
+nothing but the moment of the next look. What is true of a slot stands in the log.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+
+from ghostfleet.chain import fees as fees_
+from ghostfleet.chain import transactions
+from ghostfleet.chain.edge import RpcRefused
+from ghostfleet.domain import decisions
+from ghostfleet.domain import events as ev
+from ghostfleet.domain.slot import Included, Look, Pending, Replace, SendAgain, Slot, Wait, next_step
+from ghostfleet.domain.state import Candidate
+from ghostfleet.domain.values import AnswerClass, Fees, Receipt, Unsigned
+from ghostfleet.domain.wallet import Wallet
+from ghostfleet.engine import receipts
+from ghostfleet.engine.gaps import fill_gap
+from ghostfleet.engine.outsiders import Taker, find_taker
+from ghostfleet.engine.ports import Broadcast
+from ghostfleet.engine.signing import GIVEAWAY_GAS, gas_for, giveaway, sign_attempt
+from ghostfleet.engine.trouble import park
+from ghostfleet.engine.world import World
+
+LOW_NONCE_LOOKS = 3
+"""Looks at a chain nonce below our lowest open slot before the gap is believed: nodes lag."""
+FINALITIES_WITHOUT_A_TRACE = 2
+"""A used nonce that no node can explain ends its slot after so many times the finality depth."""
+TAKEN = frozenset({AnswerClass.ACCEPTED, AnswerClass.ALREADY_KNOWN})
+
+
+@dataclass
+class Pursuit:
+    """The pace of one open slot: forgotten in a crash, on purpose."""
+
+    since_block: int
+    attempt: int = 0
+    sent: bool = False
+    refused: AnswerClass | None = None
+    unknown_answers: int = 0
+    used_nonce_looks: int = 0
+    used_since_block: int | None = None
+    low_nonce_looks: int = 0
+    pushed_at: float = 0.0
+    retry_secs: float = 0.0
+    retry_at: float = 0.0
+    said: str = ""
+
+    def renew(self, attempt: int, block: int) -> None:
+        """A further attempt starts afresh; what was said of the slot is not said again."""
+        self.attempt, self.since_block = attempt, block
+        self.sent, self.refused, self.unknown_answers = False, None, 0
+        self.retry_secs = self.retry_at = 0.0
+
+
+class Follower:
+    """Follows the slots of one wallet."""
+
+    def __init__(self, name: str, world: World) -> None:
+        self._name = name
+        self._world = world
+        self._pursuits: dict[int, Pursuit] = {}
+        self._checked_generation = -1
+
+    @property
+    def _wallet(self) -> Wallet:
+        return self._world.wallet(self._name)
+
+    async def follow(self) -> None:
+        """Until every slot is in the chain with its outcome recorded. Returns at once when that is so."""
+        while True:
+            await self._watch_included()
+            pending = self._wallet.pending
+            if not pending:
+                self._pursuits.clear()
+                if all(slot.settled for slot in self._wallet.included):
+                    return
+            elif not await self._include(pending) and self._push_is_due(pending):
+                await self._push(pending)
+            await self._world.heads.changed(self._next_look_secs())
+
+    async def broadcast(self, nonce: int) -> None:
+        """Send the newest bytes of the slot at `nonce`, and record what the node said. Raises GateClosed, sending nothing."""
+        slot = self._wallet.slot(nonce)
+        if not isinstance(slot, Pending):
+            return
+        pursuit = self._pursuit(slot)
+        newest = slot.newest
+        sent = await self._world.chain.broadcast(newest.raw, newest.hash, sync=self._world.chain_rules.realtime)
+        pursuit.sent = True
+        pursuit.pushed_at = asyncio.get_running_loop().time()
+        if sent.cls in TAKEN:
+            pursuit.refused, pursuit.retry_secs = None, 0.0
+        else:
+            self._retry_later(pursuit, sent)
+        await self._note_broadcast(slot, sent)
+        if sent.receipt is not None:
+            await self._include_receipts(slot, [sent.receipt])
+
+    async def _note_broadcast(self, slot: Pending, sent: Broadcast) -> None:
+        """One event for what is new: the same answer from a node again is not news."""
+        tx, action_id = slot.newest.hash, slot.action_id
+        event: ev.Event
+        if sent.cls in TAKEN:
+            if slot.accepted == tx and slot.accepted_by == sent.endpoint:
+                return
+            known = sent.cls is AnswerClass.ALREADY_KNOWN
+            event = ev.BroadcastAccepted(
+                action_id=action_id, nonce=slot.nonce, hash=tx, endpoint=sent.endpoint, known=known
+            )
+        else:
+            pursuit = self._pursuit(slot)
+            news = f"{sent.cls} {sent.endpoint} {tx.hex()}"
+            if pursuit.said == news:
+                return
+            pursuit.said = news
+            event = ev.BroadcastFailed(
+                action_id=action_id,
+                nonce=slot.nonce,
+                hash=tx,
+                endpoint=sent.endpoint,
+                error_class=sent.cls,
+                message=sent.message,
+            )
+        await self._write(slot, event)
+
+    async def _watch_included(self) -> None:
+        """Slots in the chain: reorganised ones are open again, confirmed ones get their outcome, deep ones are final."""
+        heads, rules, wallet = self._world.heads, self._world.rules, self._wallet
+        included = wallet.included
+        if not included or heads.head is None:
+            return
+        head = heads.head.number
+        recheck = heads.generation != self._checked_generation
+        self._checked_generation = heads.generation
+        for slot in included:
+            deep = head - slot.block.number >= rules.finality_blocks
+            if not (recheck or deep or not slot.settled):
+                continue
+            canonical = await heads.canonical(slot.block)
+            if canonical is False:
+                await self._write(slot, _reorged(slot))
+            elif canonical and not slot.settled:
+                if head - slot.block.number + 1 >= rules.confirmations:
+                    await self._settle(slot)
+            elif canonical and deep:
+                final = ev.TransactionFinal(action_id=slot.action_id, nonce=slot.nonce, hash=slot.attempt.hash)
+                await self._write(slot, final)
+
+    async def _settle(self, slot: Included) -> None:
+        counts = receipts.counts(self._world, self._wallet, slot.pending.kind, slot.reason)
+        rules = self._world.rules
+        await self._world.live.commit(
+            partial(decisions.settle, name=self._name, nonce=slot.nonce, rules=rules, counts=counts)
+        )
+
+    async def _include(self, pending: tuple[Pending, ...]) -> bool:
+        """Look for receipts of every attempt of every open slot. True when one was found and recorded."""
+        hashes = [(slot, attempt.hash) for slot in pending for attempt in slot.attempts]
+        answers = await asyncio.gather(*(self._world.chain.receipt(tx) for _, tx in hashes))
+        found = False
+        for slot in pending:
+            own = [answer for (of, _), answer in zip(hashes, answers, strict=True) if of is slot and answer is not None]
+            found = await self._include_receipts(slot, own) or found
+        return found
+
+    async def _include_receipts(self, slot: Pending, found: list[Receipt]) -> bool:
+        """Record the receipt whose block is in the chain. One that is not (yet) counts for nothing."""
+        world = self._world
+        for receipt in found:
+            if await world.heads.canonical(receipt.block):
+                mined = await receipts.mined_event(world, self._wallet, slot, receipt)
+                counts = receipts.counts(world, self._wallet, slot.kind, mined.revert_reason)
+                head = await world.heads.first()
+                await world.live.commit(
+                    partial(
+                        decisions.include,
+                        name=self._name,
+                        mined=mined,
+                        rules=world.rules,
+                        head_number=head.number,
+                        counts=counts,
+                    )
+                )
+                self._pursuits.pop(slot.nonce, None)
+                return True
+        return False
+
+    async def _push(self, pending: tuple[Pending, ...]) -> None:
+        """No receipt: settle by nonce, or carry out the next step for the lowest slot; send the others once each."""
+        world, lowest = self._world, pending[0]
+        self._pursuit(lowest).pushed_at = asyncio.get_running_loop().time()
+        nonce = await world.chain.nonce(self._wallet.address, "latest")
+        pursuit = self._pursuit(lowest)
+        if nonce > lowest.nonce:
+            await self._settle_by_nonce(lowest, pursuit)
+            return
+        pursuit.used_nonce_looks, pursuit.used_since_block = 0, None
+        if not world.gate.is_open or world.dry_run or not await self._can_pay(lowest):
+            return
+        if nonce < lowest.nonce and await self._gap_filled(lowest, pursuit, nonce):
+            return
+        await self._carry_out(lowest, pursuit)
+        for slot in pending[1:]:
+            if slot.accepted != slot.newest.hash and self._due(self._pursuit(slot)):
+                await self.broadcast(slot.nonce)
+
+    async def _gap_filled(self, lowest: Pending, pursuit: Pursuit, nonce: int) -> bool:
+        """Whether the chain has waited so long for a nonce below our lowest open slot that it was given away just now."""
+        world, head = self._world, await self._world.heads.first()
+        pursuit.low_nonce_looks += 1
+        waited_us = world.clock.now_us() - lowest.newest.signed_us
+        if pursuit.low_nonce_looks < LOW_NONCE_LOOKS or waited_us < world.rules.slot.stuck_after_us:
+            return False
+        if head.number - pursuit.since_block < world.rules.slot.stuck_after_blocks:
+            return False
+        pursuit.low_nonce_looks = 0
+        if not await fill_gap(world, self._wallet, nonce):
+            return False
+        await self.broadcast(nonce)
+        return True
+
+    async def _carry_out(self, slot: Pending, pursuit: Pursuit) -> None:
+        """The next step for the lowest open slot."""
+        match next_step(slot, await self._looked(slot, pursuit), self._world.rules.slot):
+            case Wait():
+                return
+            case SendAgain(dropped=dropped):
+                if dropped:
+                    lost = ev.TransactionDropped(
+                        action_id=slot.action_id, nonce=slot.nonce, hash=slot.newest.hash, endpoint=slot.accepted_by
+                    )
+                    await self._write(slot, lost)
+                if self._due(pursuit):
+                    pursuit.unknown_answers = 0
+                    await self.broadcast(slot.nonce)
+            case Replace(purpose=purpose, why=why):
+                if self._due(pursuit):
+                    await self._replace(slot, pursuit, purpose, why)
+
+    async def _looked(self, slot: Pending, pursuit: Pursuit) -> Look:
+        """What the node that took the bytes says of them; a node that cannot answer says nothing."""
+        world, head = self._world, await self._world.heads.first()
+        if slot.accepted == slot.newest.hash and pursuit.sent:
+            known = await world.chain.known(slot.newest.hash, slot.accepted_by)
+            pursuit.unknown_answers = pursuit.unknown_answers + 1 if known is False else 0
+        failed = pursuit.refused is not None and pursuit.refused not in _ANSWERED_BY_OTHER_BYTES
+        return Look(
+            now_us=world.clock.now_us(),
+            blocks_since_signed=head.number - pursuit.since_block,
+            unknown_answers=pursuit.unknown_answers,
+            sent_since_look=pursuit.sent and not failed,
+            refused=pursuit.refused,
+        )
+
+    async def _replace(self, slot: Pending, pursuit: Pursuit, purpose: ev.Purpose, why: str) -> None:
+        """Sign a further attempt at the same nonce, record it, send it. At the fee cap: say so, wait, send again."""
+        world, wallet = self._world, self._wallet
+        head = await world.heads.first()
+        suggestion = await world.fees.suggest(head)
+        rules = world.chain_rules
+        if pursuit.refused is AnswerClass.NODE_FEE_CAP:
+            fees: Fees | None = suggestion
+        else:
+            fees = fees_.bump(slot.newest.fees, suggestion, rules.max_fee_cap_wei, percent=rules.bump_percent)
+        if fees is None:
+            await self._say_once(slot, pursuit, "fee_cap", f"{why}, but the fee cap forbids a sufficient bump")
+            self._back_off(pursuit)
+            await self.broadcast(slot.nonce)
+            return
+        unsigned, _ = transactions.decode(slot.newest.raw)
+        call, gas = unsigned.call, unsigned.gas
+        if purpose == "cancel":
+            call = giveaway(wallet)
+            try:
+                gas = await gas_for(world, wallet, call)
+            except RpcRefused:
+                gas = GIVEAWAY_GAS
+        unsigned = Unsigned(chain_id=unsigned.chain_id, nonce=slot.nonce, call=call, gas=gas, fees=fees)
+        number = slot.newest.number
+        signed = sign_attempt(world, wallet.id, slot.action_id, unsigned, number=number + 1, purpose=purpose)
+        await world.live.commit(
+            partial(decisions.replace_attempt, name=self._name, signed=signed, expected_attempts=number)
+        )
+        pursuit.renew(number + 1, head.number)
+        await self.broadcast(slot.nonce)
+
+    async def _settle_by_nonce(self, slot: Pending, pursuit: Pursuit) -> None:
+        """The nonce is used and no receipt of ours is to be had: find out by whom, and only then give the slot up.
+
+        A slot is given up only when the transaction that took it is as deep as finality: a shallower one may be
+        reorganised away, and our bytes, still in some pool, could land after all.
+        """
+        world, head = self._world, await self._world.heads.first()
+        pursuit.used_nonce_looks += 1
+        if pursuit.used_since_block is None:
+            pursuit.used_since_block = head.number
+        if pursuit.used_nonce_looks < world.pace.settled_by_nonce_looks:
+            return
+        taker = await find_taker(world, self._wallet.address, slot.nonce)
+        if taker is None:
+            await self._say_once(
+                slot, pursuit, "nonce_used", f"nonce {slot.nonce} is used, and no node shows by which transaction"
+            )
+            if head.number - pursuit.used_since_block >= FINALITIES_WITHOUT_A_TRACE * world.rules.finality_blocks:
+                await self._give_up(slot, None)
+            return
+        if any(attempt.hash == taker.hash for attempt in slot.attempts):
+            return  # ours: its receipt is late
+        deep = head.number - taker.block.number >= world.rules.finality_blocks
+        if deep and await world.heads.canonical(taker.block):
+            await self._give_up(slot, taker)
+
+    async def _give_up(self, slot: Pending, taker: Taker | None) -> None:
+        """Record that the nonce was used from outside, by whom where that is known."""
+        by = taker.hash if taker is not None else None
+
+        def superseded(state: Candidate, now_us: int) -> list[ev.NewEvent]:
+            events = decisions.supersede(
+                state, now_us, name=self._name, nonce=slot.nonce, by=by, rules=self._world.rules
+            )
+            if taker is None:
+                return events
+            seen = ev.OutsideTransactionSeen(nonce=slot.nonce, hash=taker.hash, block=taker.block)
+            return [*decisions.for_wallet(self._name, slot.action_id, [seen]), *events]
+
+        await self._world.live.commit(superseded)
+
+    async def _can_pay(self, slot: Pending) -> bool:
+        """Whether the wallet can pay for the slot's newest bytes; parks it when a node said no, unparks it when it can."""
+        world, wallet = self._world, self._wallet
+        pursuit = self._pursuit(slot)
+        if wallet.parked_until_wei is None:
+            if pursuit.refused is not AnswerClass.INSUFFICIENT_FUNDS:
+                return True
+            unsigned, _ = transactions.decode(slot.newest.raw)
+            need_wei = unsigned.call.value_wei + unsigned.gas * unsigned.fees.max_fee_wei
+            balance_wei = await world.chain.balance(wallet.address)
+            if balance_wei < need_wei:
+                await park(world, wallet.id, need_wei, balance_wei)
+                return False
+            pursuit.refused, pursuit.sent = None, False
+            return True
+        balance_wei = await world.chain.balance(wallet.address)
+        if balance_wei < wallet.parked_until_wei:
+            return False
+        await world.live.write(decisions.for_wallet(wallet.id, "", [ev.WalletUnparked(balance_wei=balance_wei)]))
+        pursuit.refused, pursuit.sent, pursuit.retry_at = None, False, 0.0
+        return True
+
+    async def _say_once(self, slot: Pending, pursuit: Pursuit, error_class: str, message: str) -> None:
+        news = f"{error_class} {slot.newest.number}"
+        if pursuit.said != news:
+            pursuit.said = news
+            error = ev.ErrorRecorded(error_class=error_class, message=message)
+            await self._world.live.write(decisions.for_wallet(self._name, slot.action_id, [error]))
+
+    async def _write(self, slot: Slot, event: ev.Event) -> None:
+        """Write what is true of this slot; the fold refuses it where the slot has moved on."""
+        await self._world.live.write(decisions.for_wallet(self._name, slot.action_id, [event]))
+
+    def _pursuit(self, slot: Pending) -> Pursuit:
+        head = self._world.heads.head
+        block = head.number if head is not None else 0
+        pursuit = self._pursuits.get(slot.nonce)
+        if pursuit is None:
+            pursuit = self._pursuits[slot.nonce] = Pursuit(since_block=block, attempt=slot.newest.number)
+        elif pursuit.attempt != slot.newest.number:
+            pursuit.renew(slot.newest.number, block)
+        return pursuit
+
+    def _retry_later(self, pursuit: Pursuit, sent: Broadcast) -> None:
+        pursuit.refused = sent.cls
+        self._back_off(pursuit, sent.retry_after_secs or 0.0)
+
+    def _back_off(self, pursuit: Pursuit, at_least_secs: float = 0.0) -> None:
+        pace = self._world.pace
+        pursuit.retry_secs = min(max(pursuit.retry_secs * 2, pace.first_retry_secs), pace.longest_retry_secs)
+        pursuit.retry_at = asyncio.get_running_loop().time() + max(pursuit.retry_secs, at_least_secs)
+
+    def _push_is_due(self, pending: tuple[Pending, ...]) -> bool:
+        """Asking by nonce and pool costs two calls: at once for bytes that are not out, else at a slower pace."""
+        pursuits = [self._pursuit(slot) for slot in pending]
+        if self._world.gate.is_open and any(
+            not pursuit.sent or (pursuit.refused is not None and self._due(pursuit)) for pursuit in pursuits
+        ):
+            return True
+        return asyncio.get_running_loop().time() >= pursuits[0].pushed_at + self._world.pace.push_secs
+
+    def _due(self, pursuit: Pursuit) -> bool:
+        return asyncio.get_running_loop().time() >= pursuit.retry_at
+
+    def _next_look_secs(self) -> float:
+        now = asyncio.get_running_loop().time()
+        waits = [pursuit.retry_at - now for pursuit in self._pursuits.values() if pursuit.retry_at > now]
+        return min([self._world.pace.look_secs, *waits])
+
+
+_ANSWERED_BY_OTHER_BYTES = frozenset(
+    {
+        AnswerClass.REPLACEMENT_UNDERPRICED,
+        AnswerClass.UNDERPRICED,
+        AnswerClass.MALFORMED,
+        AnswerClass.REVERTED,
+        AnswerClass.NODE_FEE_CAP,
+    }
+)
+"""Refusals that the same bytes would meet again."""
+
+
+def _reorged(slot: Included) -> ev.TransactionReorged:
+    return ev.TransactionReorged(action_id=slot.action_id, nonce=slot.nonce, hash=slot.attempt.hash, block=slot.block)

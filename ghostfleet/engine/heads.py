@@ -1,0 +1,174 @@
+"""Which blocks are in the chain right now? Follows the head, remembers the latest headers, and notices reorganisations.
+
+Nodes behind one address disagree by some blocks, so nothing is believed at one look: a head that does not fit what is
+remembered counts only when a second look, a poll later, tells the same story.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ghostfleet.domain.events import ChainReorganised
+from ghostfleet.domain.values import BlockRef, Head
+from ghostfleet.engine.ports import Chain
+from ghostfleet.errors import GhostFleetError, TryAgain
+
+MAX_REMEMBERED = 1024
+"""Headers kept; older ones are asked for when somebody needs them."""
+MAX_GAP = 64
+"""More new blocks than this between two polls are not walked through one by one."""
+LOOKS_AT_A_LOWER_HEAD = 10
+"""A lower head is a lagging node, unless it is all that is answered for so many polls."""
+
+
+class Heads:
+    """The chain's head as this process knows it. `on_reorganisation` is awaited before anybody is told of the new head."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        *,
+        poll_secs: float,
+        depth: int,
+        on_reorganisation: Callable[[ChainReorganised], Awaitable[object]],
+    ) -> None:
+        self._chain = chain
+        self._poll_secs = poll_secs
+        self._depth = depth
+        self._on_reorganisation = on_reorganisation
+        self._known: dict[int, Head] = {}
+        self._changed = asyncio.Event()
+        self._suspected: BlockRef | None = None
+        self._lower_looks = 0
+        self.generation = 0
+        """Grows whenever what was canonical may no longer be."""
+        self.head: Head | None = None
+        self.fresh_at: float | None = None
+        """Loop time of the last answer, for readiness."""
+
+    async def run(self) -> None:
+        """Poll until cancelled. An endpoint that cannot answer is the edge's business."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await self._look(await self._chain.head())
+                self.fresh_at = loop.time()
+            except GhostFleetError:
+                pass
+            await asyncio.sleep(self._poll_secs)
+
+    async def first(self) -> Head:
+        """The head, waiting for the first one."""
+        while self.head is None:
+            await self.changed()
+        return self.head
+
+    async def changed(self, timeout_secs: float | None = None) -> None:
+        """Wait for the next change of the head, or for the time-out."""
+        changed = self._changed
+        try:
+            async with asyncio.timeout(timeout_secs):
+                await changed.wait()
+        except TimeoutError:
+            return
+
+    async def canonical(self, block: BlockRef) -> bool | None:
+        """Whether this block is in the chain; None when that cannot be said yet."""
+        head = self.head
+        if head is None or block.number > head.number:
+            return None
+        known = self._known.get(block.number)
+        if known is None:
+            known = await self._chain.head_at(block.number)
+            if known is None:
+                return None
+            self._remember(known)
+        return known.hash == block.hash
+
+    async def _look(self, new: Head) -> None:
+        """One look at the head; act on it only where it fits, or where it did not fit twice in the same way."""
+        head = self.head
+        if head is None:
+            self._accept([new])
+        elif new.number > head.number:
+            await self._forward(head, new)
+        elif self._known.get(new.number, new).hash != new.hash:
+            await self._suspect(head, new)
+        elif new.number < head.number:
+            await self._lower(head, new)
+        else:
+            self._suspected, self._lower_looks = None, 0
+
+    async def _forward(self, head: Head, new: Head) -> None:
+        if new.number - head.number > MAX_GAP:
+            self._known.clear()
+            self.generation += 1
+            self._accept([new])
+            return
+        between = await asyncio.gather(*(self._chain.head_at(n) for n in range(head.number + 1, new.number)))
+        path = [*between, new]
+        parent = head
+        fitting: list[Head] = []
+        for block in path:
+            if block is None:
+                raise TryAgain("a header in the middle is missing: the next poll asks again")
+            if block.parent != parent.hash:
+                break
+            fitting.append(block)
+            parent = block
+        if len(fitting) == len(path):
+            self._accept(fitting)
+        else:
+            await self._suspect(head, new)
+
+    async def _lower(self, head: Head, new: Head) -> None:
+        """The same chain, but shorter: a lagging node, or blocks were taken back."""
+        self._lower_looks += 1
+        if self._lower_looks < LOOKS_AT_A_LOWER_HEAD or await self._chain.head_at(new.number + 1) is not None:
+            return
+        await self._reorganise(head, new, ancestor=new.number, branch=[])
+
+    async def _suspect(self, head: Head, new: Head) -> None:
+        """A head on another branch: believed when two looks in a row lead to a branch that hangs together."""
+        branch = [new]
+        while branch[-1].number > 0 and len(branch) <= self._depth:
+            number = branch[-1].number - 1
+            known = self._known.get(number)
+            if known is not None and known.hash == branch[-1].parent:
+                break
+            older = await self._chain.head_at(number)
+            if older is None or older.hash != branch[-1].parent:
+                self._suspected = None
+                return  # headers of two nodes that disagree: no story yet
+            branch.append(older)
+        root = branch[-1]
+        seen_before = self._suspected
+        self._suspected = BlockRef(root.number, root.hash)
+        if seen_before == self._suspected:
+            await self._reorganise(head, new, ancestor=root.number - 1, branch=branch[::-1])
+
+    async def _reorganise(self, head: Head, new: Head, *, ancestor: int, branch: list[Head]) -> None:
+        await self._on_reorganisation(
+            ChainReorganised(
+                depth=head.number - ancestor,
+                ancestor=ancestor,
+                old_head=BlockRef(head.number, head.hash),
+                new_head=BlockRef(new.number, new.hash),
+            )
+        )
+        self.generation += 1
+        for number in [number for number in self._known if number > ancestor]:
+            del self._known[number]
+        self._accept(branch or [new])
+
+    def _accept(self, blocks: list[Head]) -> None:
+        for block in blocks:
+            self._remember(block)
+        self.head = blocks[-1]
+        self._suspected, self._lower_looks = None, 0
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _remember(self, block: Head) -> None:
+        self._known[block.number] = block
+        if len(self._known) > MAX_REMEMBERED:
+            del self._known[min(self._known)]

@@ -1,0 +1,283 @@
+"""One wallet's life, top to bottom: observe, decide, prepare, sign, record, broadcast, follow.
+
+There is no batching here and no state: a lane looks at the state that the log has accepted, and does the next thing.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+
+from ghostfleet.chain.edge import GateClosed, RpcRefused
+from ghostfleet.domain import decisions
+from ghostfleet.domain import events as ev
+from ghostfleet.domain.breaker import Tripped
+from ghostfleet.domain.decisions import Refused
+from ghostfleet.domain.schedule import next_turn
+from ghostfleet.domain.state import Candidate
+from ghostfleet.domain.values import SECOND_US, AnswerClass, JsonObject, Unsigned, WalletId, encode_json
+from ghostfleet.domain.wallet import Wallet
+from ghostfleet.engine.follow import Follower
+from ghostfleet.engine.outsiders import note_outside_transactions
+from ghostfleet.engine.signing import estimate_gas, sign_attempt
+from ghostfleet.engine.trouble import describe, park, revert_reason
+from ghostfleet.engine.world import World
+from ghostfleet.errors import StopService, TryAgain
+from ghostfleet.plugins.api import Action, ChainView, Rest, WalletFacts
+
+LONGEST_NAP_SECS = 60.0
+"""A waiting lane looks at the clock and the state at least this often, so that a clock that jumps cannot strand it."""
+MOVED_ON_SECS = 0.05
+"""After a refusal by a state that has moved on, it is looked at again so soon."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a turn saw before deciding. `nonce` is the chain's next one, pooled transactions included."""
+
+    facts: WalletFacts
+    view: msgspec.Struct
+    nonce: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the plugin wants, with the seed it was drawn from and the turn after it."""
+
+    seed: int
+    choice: Action | Rest
+    next_turn_us: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A decision that can be signed."""
+
+    decided: ev.ActionDecided
+    unsigned: Unsigned
+
+
+@dataclass(frozen=True)
+class Recordable:
+    """Decision and signed bytes, ready for the log."""
+
+    decided: ev.ActionDecided
+    transaction: ev.TransactionSigned
+
+
+class Lane:
+    """Runs one wallet until it is retired and its last slot has ended. `nudge` wakes it when others wrote to its stream."""
+
+    def __init__(self, name: str, world: World, view: ChainView) -> None:
+        self.name = name
+        self.nudge = asyncio.Event()
+        self._world = world
+        self._view = view
+        self._follower = Follower(name, world)
+
+    @property
+    def wallet(self) -> Wallet:
+        return self._world.wallet(self.name)
+
+    async def run(self) -> None:
+        """Turn after turn. What passes by itself is waited for; a defect goes up to the supervisor."""
+        while not (self.wallet.retired and not self.wallet.slots):
+            try:
+                await self._turn()
+            except (GateClosed, Refused):
+                await asyncio.sleep(MOVED_ON_SECS)
+            except TryAgain:
+                await self._nap(self._world.pace.first_retry_secs)
+
+    async def _turn(self) -> None:
+        await self._follower.follow()
+        if not await self._turn_comes():
+            return
+        observed = await self._observe()
+        if observed is None:
+            return
+        decision = self._decide(observed)
+        prepared = await self._prepare(observed, decision)
+        if prepared is None:
+            return
+        signed = self._sign(prepared)
+        await self._record(signed)
+        await self._follower.broadcast(signed.transaction.nonce)
+
+    async def _turn_comes(self) -> bool:
+        """Whether the wallet may act now. Otherwise waits for a while and says no."""
+        world, wallet = self._world, self.wallet
+        if not world.gate.is_open:
+            await (self._nap(world.pace.look_secs) if wallet.slots else world.gate.opened())
+            return False
+        if wallet.parked_until_wei is not None and not await self._funded(wallet.parked_until_wei):
+            await self._nap(world.pace.park_secs)
+            return False
+        due_us = wallet.next_turn_us
+        if isinstance(wallet.breaker, Tripped):
+            due_us = max(due_us, wallet.breaker.until_us)
+        wait_us = due_us - world.clock.now_us()
+        if wait_us > 0 or wallet.retired:
+            await self._nap(max(wait_us / SECOND_US, 0) if not wallet.retired else LONGEST_NAP_SECS)
+            return False
+        return await self._within_limits(wallet)
+
+    async def _observe(self) -> Observed | None:
+        """Read what the decision needs, in one batch. None when the protocol could not be read; that is recorded."""
+        world, wallet = self._world, self.wallet
+        plugin = world.plugins[wallet.plugin]
+        facts = WalletFacts(
+            id=WalletId(wallet.id),
+            address=wallet.address,
+            balance_wei=wallet.balance_wei or 0,
+            previous_kind=wallet.previous_kind,
+            decisions=wallet.decisions,
+        )
+        try:
+            balance_wei, nonce, view = await asyncio.gather(
+                world.chain.balance(wallet.address),
+                world.chain.nonce(wallet.address, "pending"),
+                plugin.observe(facts, self._view),
+            )
+        except (TryAgain, StopService):
+            raise
+        except Exception as problem:  # the boundary to plugin code: recorded, and the wallet goes on next turn
+            await self._trouble("observation", problem)
+            return None
+        if await note_outside_transactions(world, wallet, nonce):
+            nonce = self.wallet.next_nonce or nonce
+        return Observed(facts=msgspec.structs.replace(facts, balance_wei=balance_wei), view=view, nonce=nonce)
+
+    def _decide(self, observed: Observed) -> Decision:
+        """Ask the plugin, with a seed that is recorded."""
+        world, wallet = self._world, self.wallet
+        seed = world.entropy.seed()
+        random = world.random(seed)
+        profile = world.profiles[wallet.profile]
+        choice = world.plugins[wallet.plugin].decide(observed.view, observed.facts, profile, random)
+        now_us = world.clock.now_us()
+        turn = next_turn(profile, now_us, random)
+        rest_us = int((choice.secs or 0) * SECOND_US) if isinstance(choice, Rest) else 0
+        return Decision(seed=seed, choice=choice, next_turn_us=max(turn.at_us, now_us + rest_us))
+
+    async def _prepare(self, observed: Observed, decision: Decision) -> Prepared | None:
+        """Gas, fees and funds. None when the turn ends without a transaction; why is recorded."""
+        world, wallet, choice = self._world, self.wallet, decision.choice
+        if isinstance(choice, Rest):
+            await self._rest(choice.reason, decision, observed)
+            return None
+        decided = self._decided(observed, decision, choice)
+        try:
+            gas = await estimate_gas(world, wallet, choice)
+        except RpcRefused as refused:
+            await self._refused_in_estimation(decided, refused, observed)
+            return None
+        fees = await world.fees.suggest(await world.heads.first())
+        need_wei = choice.call.value_wei + gas * fees.max_fee_wei
+        if need_wei > observed.facts.balance_wei:
+            await self._park(need_wei, observed.facts.balance_wei)
+            return None
+        if world.dry_run:
+            await self._reject(decided, "dry_run", "dry run: nothing is signed or sent", counts=False)
+            return None
+        nonce = wallet.next_nonce if wallet.next_nonce is not None else observed.nonce
+        unsigned = Unsigned(chain_id=world.chain_rules.chain_id, nonce=nonce, call=choice.call, gas=gas, fees=fees)
+        return Prepared(decided=decided, unsigned=unsigned)
+
+    def _sign(self, prepared: Prepared) -> Recordable:
+        """The transaction's final bytes. From here on they are what is sent, however often."""
+        signed = sign_attempt(self._world, self.name, prepared.decided.action_id, prepared.unsigned, number=1)
+        return Recordable(decided=prepared.decided, transaction=signed)
+
+    async def _record(self, signed: Recordable) -> None:
+        """Decision and bytes, durable, before the first byte leaves."""
+        rules = self._world.rules
+        await self._world.live.commit(
+            partial(decisions.open_slot, name=self.name, decided=signed.decided, signed=signed.transaction, rules=rules)
+        )
+
+    async def _within_limits(self, wallet: Wallet) -> bool:
+        """Whether one more action fits; otherwise the wallet rests until one does."""
+        world, now_us = self._world, self._world.clock.now_us()
+        reached = decisions.limit_reached(wallet, Candidate(world.state), world.rules, 0, 0, now_us)
+        if reached is None:
+            return True
+        rested = ev.WalletRested(reason=reached.reason, until_us=max(reached.room_at_us, now_us + SECOND_US))
+        await world.live.write(decisions.for_wallet(self.name, "", [rested]))
+        return False
+
+    async def _funded(self, need_wei: int) -> bool:
+        """Whether a parked wallet can pay again; if so, that is recorded."""
+        balance_wei = await self._world.chain.balance(self.wallet.address)
+        if balance_wei < need_wei:
+            return False
+        await self._world.live.write(decisions.for_wallet(self.name, "", [ev.WalletUnparked(balance_wei=balance_wei)]))
+        return True
+
+    async def _rest(self, reason: str, decision: Decision, observed: Observed) -> None:
+        events: list[ev.Event] = [ev.WalletRested(reason=reason, until_us=decision.next_turn_us, seed=decision.seed)]
+        if observed.facts.balance_wei != self.wallet.balance_wei:
+            events.append(ev.BalanceObserved(balance_wei=observed.facts.balance_wei))
+        await self._world.live.write(decisions.for_wallet(self.name, "", events))
+
+    async def _refused_in_estimation(self, decided: ev.ActionDecided, refused: RpcRefused, observed: Observed) -> None:
+        """The node says now that it would fail: no nonce is spent. Whose fault it is, the plugin knows."""
+        plugin = self._world.plugins[decided.plugin]
+        if refused.answer.cls is AnswerClass.INSUFFICIENT_FUNDS:
+            await self._park(max(decided.call.value_wei, observed.facts.balance_wei) + 1, observed.facts.balance_wei)
+            return
+        reason = revert_reason(refused, plugin.errors)
+        verdict = plugin.judge(decided.kind, reason)
+        await self._reject(
+            decided, refused.answer.cls, reason, counts=verdict.counts and refused.answer.cls is AnswerClass.REVERTED
+        )
+
+    async def _reject(self, decided: ev.ActionDecided, error_class: str, reason: str, *, counts: bool) -> None:
+        rules = self._world.rules
+        rejected = ev.ActionRejected(action_id=decided.action_id, error_class=error_class, reason=reason, counts=counts)
+        await self._world.live.commit(
+            partial(decisions.reject, name=self.name, decided=decided, rejected=rejected, rules=rules)
+        )
+
+    async def _park(self, need_wei: int, balance_wei: int) -> None:
+        await park(self._world, self.name, need_wei, balance_wei)
+
+    async def _trouble(self, error_class: str, problem: Exception) -> None:
+        """A plugin failed: say so, leave the wallet alone until its next regular turn."""
+        world = self._world
+        seed = world.entropy.seed()
+        turn = next_turn(world.profiles[self.wallet.profile], world.clock.now_us(), world.random(seed))
+        error = ev.ErrorRecorded(error_class=error_class, message=describe(problem))
+        rested = ev.WalletRested(reason=error_class, until_us=turn.at_us, seed=seed)
+        await world.live.write(decisions.for_wallet(self.name, "", [error, rested]))
+
+    def _decided(self, observed: Observed, decision: Decision, action: Action) -> ev.ActionDecided:
+        wallet, world = self.wallet, self._world
+        seen: JsonObject = {"wallet": observed.facts, "view": observed.view}
+        return ev.ActionDecided(
+            action_id=f"{wallet.id}/{wallet.decisions + 1}",
+            plugin=wallet.plugin,
+            kind=action.kind,
+            params=action.params,
+            seed=decision.seed,
+            observation=msgspec.json.decode(encode_json(seen)),
+            profile=wallet.profile,
+            config_digest=world.config_digest,
+            call=action.call,
+            spend_wei=action.spend_wei,
+            balance_wei=observed.facts.balance_wei,
+            next_turn_us=decision.next_turn_us,
+        )
+
+    async def _nap(self, secs: float) -> None:
+        """Wait, but not past a new head while a slot may change, nor past a nudge."""
+        secs = min(secs, LONGEST_NAP_SECS)
+        if self.wallet.slots:
+            await self._world.heads.changed(secs)
+            return
+        self.nudge.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(secs):
+                await self.nudge.wait()
