@@ -1,7 +1,6 @@
 """Runs the lanes: one task a wallet, under one roof. A lane that breaks is written down and started again, ever later."""
 
 import asyncio
-from collections.abc import Iterable
 
 from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
@@ -54,7 +53,3 @@ class Supervisor:
         except GhostFleetError:
             return  # the log is not there: the lane's next start will meet the same, and readiness says so
 
-
-def lanes_of(world: World) -> Iterable[str]:
-    """The wallets that have a lane: all that are not retired, and retired ones with a slot that has not ended."""
-    return [name for name, wallet in world.state.wallets.items() if not wallet.retired or wallet.slots]
