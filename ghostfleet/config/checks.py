@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ghostfleet.config.chains import LIVE_CHAINS
+from ghostfleet.config.development_keys import PUBLIC_ADDRESSES
 from ghostfleet.config.problems import nearest
 from ghostfleet.config.settings import AdminSettings, ChainSettings, ProfileSettings, WalletSettings
 from ghostfleet.config.shape import Shape
@@ -28,6 +29,16 @@ def check_chain(shape: Shape, chain: ChainSettings) -> None:
             f"is {chain.finality_blocks}, less than the {chain.confirmations} confirmations",
             "a transaction is final after it is confirmed",
         )
+
+
+def check_public_keys(shape: Shape, chain: ChainSettings) -> None:
+    """Wallets of the development mnemonic are emptied by others within seconds on a chain where that pays."""
+    if chain.chain_id not in LIVE_CHAINS:
+        return
+    for index, raw, _ in shape.wallets:
+        if _address_of(raw) in PUBLIC_ADDRESSES:
+            path = ("wallets", f"[{index}]", "address")
+            shape.report(path, f"everybody knows the key of {raw['address']}", "generate wallets of your own")
 
 
 def check_admin(shape: Shape, admin: AdminSettings, port: int) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from ghostfleet.config.development_keys import PUBLIC_ADDRESSES
 from ghostfleet.config.settings import KeysSettings, WalletSettings
 from ghostfleet.config.shape import Shape
 from ghostfleet.keys.addresses import checksummed, parse_address
@@ -39,6 +40,7 @@ class KeyFiles:
         self._shared: PasswordSource | None = None
         self._shared_missing_reported = False
         self.inline = 0
+        self._private_inline = 0
 
     def resolve(self, text: str) -> Path:
         return (self._config.parent / Path(text).expanduser()).absolute()
@@ -74,6 +76,8 @@ class KeyFiles:
         path = ("wallets", f"[{index}]")
         if wallet.private_key is not None:
             self.inline += 1
+            if parse_address(wallet.address) not in PUBLIC_ADDRESSES:
+                self._private_inline += 1
             return self._inline(wallet, wallet.private_key, (*path, "private_key"))
         if wallet.keyfile is not None and wallet.enabled:
             return self._keystore(wallet, wallet.keyfile, path)
@@ -81,7 +85,7 @@ class KeyFiles:
 
     def check_config_mode(self) -> None:
         """A settings file with keys in it is for its owner's eyes only."""
-        if self.inline:
+        if self._private_inline:
             self._check_mode(self._config, "it holds private keys", ())
 
     def _inline(self, wallet: WalletSettings, text: str, path: tuple[str, ...]) -> KeySource | None:

@@ -8,7 +8,15 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel
 
 from ghostfleet.config import loaded, settings
-from ghostfleet.config.checks import check_admin, check_chain, check_store, check_wallets, is_loopback, resolve_profiles
+from ghostfleet.config.checks import (
+    check_admin,
+    check_chain,
+    check_public_keys,
+    check_store,
+    check_wallets,
+    is_loopback,
+    resolve_profiles,
+)
 from ghostfleet.config.environment import apply_overrides, run_options, suspicious_variables
 from ghostfleet.config.key_files import KeyFiles
 from ghostfleet.config.loaded import Loaded
@@ -125,6 +133,7 @@ def _check_sections(shape: Shape) -> None:
     chain = _section(shape, "chain", settings.ChainSettings)
     if chain is not None:
         check_chain(shape, chain)
+        check_public_keys(shape, chain)
     admin = _section(shape, "admin", settings.AdminSettings)
     if admin is not None:
         check_admin(shape, admin, _port(shape, admin))
