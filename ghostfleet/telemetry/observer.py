@@ -1,0 +1,168 @@
+"""What happens to metrics and log output when an event is durable? Dispatch by event type, and one line."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from ghostfleet.domain import events as ev
+from ghostfleet.domain.limits import BUCKETS_PER_WINDOW
+from ghostfleet.domain.slot import Pending
+from ghostfleet.domain.state import State
+from ghostfleet.domain.values import SECOND_US
+from ghostfleet.telemetry.labels import OTHER, Label
+from ghostfleet.telemetry.lines import WEI_PER_ETH, level_of, words_of
+from ghostfleet.telemetry.logs import LOGGER, one_line
+from ghostfleet.telemetry.metrics import Metrics
+
+MAX_OPEN_ACTIONS = 200_000
+"""Decisions whose outcome is awaited: at most a few per wallet; beyond that the oldest loses its kind, not its count."""
+
+
+class Telemetry:
+    """Derives metrics and log lines from recorded events. Never raises into the engine."""
+
+    def __init__(self, metrics: Metrics, logger: logging.Logger | None = None) -> None:
+        self.metrics = metrics
+        self._logger = logger or logging.getLogger(LOGGER)
+        self._open: dict[str, tuple[str, str]] = {}
+        self._error_class = Label()
+        self._plugin = Label()
+        self._kind = Label()
+        self._command = Label(limit=16)
+
+    def start(self, state: State) -> None:
+        """Take over from the fold: which actions are open, when the last one was (to the minute)."""
+        last_us = 0
+        for wallet in state.wallets.values():
+            if wallet.actions.buckets:
+                width_us = wallet.actions.span_us // BUCKETS_PER_WINDOW
+                last_us = max(last_us, wallet.actions.buckets[-1][0] * width_us)
+            for slot in wallet.slots:
+                pending = slot if isinstance(slot, Pending) else slot.pending
+                newest = pending.action_id == f"{wallet.id}/{wallet.decisions}"
+                self._remember(pending.action_id, wallet.plugin, wallet.previous_kind if newest else OTHER)
+        self.metrics.last_action.set(last_us / SECOND_US)
+
+    def on_event(self, recorded: ev.Recorded) -> None:
+        """Called for each event once it is durable, in order."""
+        try:
+            self.metrics.events.labels(type(recorded.event).__name__).inc()
+            handler = HANDLERS.get(type(recorded.event))
+            if handler is not None:
+                handler(self, recorded.event, recorded)
+            self._write(recorded)
+        except Exception as problem:  # the event is recorded; that it could not be told must not stop the fleet
+            self._logger.error("event #%d could not be told: %r", recorded.position, problem)
+
+    def _write(self, recorded: ev.Recorded) -> None:
+        level = level_of(recorded.event)
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, "%s", one_line(words_of(recorded.event)), extra={"recorded": recorded})
+
+    def _remember(self, action_id: str, plugin: str, kind: str) -> None:
+        if len(self._open) >= MAX_OPEN_ACTIONS:
+            del self._open[next(iter(self._open))]
+        self._open[action_id] = (self._plugin(plugin), self._kind(kind))
+
+    def _outcome(self, action_id: str, outcome: str, *, last: bool) -> None:
+        plugin, kind = self._open.get(action_id, (OTHER, OTHER))
+        self.metrics.actions.labels(plugin, kind, outcome).inc()
+        if last:
+            self._open.pop(action_id, None)
+
+    def _error(self, error_class: str) -> None:
+        self.metrics.errors.labels(self._error_class(error_class)).inc()
+
+    def _status(self, status: str) -> None:
+        self.metrics.transactions.labels(status).inc()
+
+    def _decided(self, event: ev.ActionDecided, recorded: ev.Recorded) -> None:
+        self._remember(event.action_id, event.plugin, event.kind)
+
+    def _rejected(self, event: ev.ActionRejected, recorded: ev.Recorded) -> None:
+        self._outcome(event.action_id, "rejected", last=True)
+        if event.counts:
+            self._error(event.error_class)
+
+    def _succeeded(self, event: ev.ActionSucceeded, recorded: ev.Recorded) -> None:
+        self._outcome(event.action_id, "succeeded", last=False)
+
+    def _failed(self, event: ev.ActionFailed, recorded: ev.Recorded) -> None:
+        self._outcome(event.action_id, "failed", last=False)
+
+    def _signed(self, event: ev.TransactionSigned, recorded: ev.Recorded) -> None:
+        self._status("signed")
+        if event.attempt > 1:
+            self._status("replacement")
+        else:
+            self.metrics.last_action.set(recorded.time_us / SECOND_US)
+
+    def _accepted(self, event: ev.BroadcastAccepted, recorded: ev.Recorded) -> None:
+        self._status("accepted")
+
+    def _broadcast_failed(self, event: ev.BroadcastFailed, recorded: ev.Recorded) -> None:
+        self._status("refused")
+        self._error(event.error_class)
+
+    def _mined(self, event: ev.TransactionMined, recorded: ev.Recorded) -> None:
+        self._status("mined" if event.success else "reverted")
+        self.metrics.gas_used.inc(event.gas_used)
+        self.metrics.fees.inc(event.gas_used * event.gas_price_wei / WEI_PER_ETH)
+        if not event.success:
+            self._error("reverted")
+
+    def _final(self, event: ev.TransactionFinal, recorded: ev.Recorded) -> None:
+        self._status("final")
+        self._open.pop(event.action_id, None)
+
+    def _reorged(self, event: ev.TransactionReorged, recorded: ev.Recorded) -> None:
+        self._status("reorged")
+
+    def _dropped(self, event: ev.TransactionDropped, recorded: ev.Recorded) -> None:
+        self._status("dropped")
+
+    def _superseded(self, event: ev.TransactionSuperseded, recorded: ev.Recorded) -> None:
+        self._status("superseded")
+        self._error("superseded")
+        self._open.pop(event.action_id, None)
+
+    def _recorded_error(self, event: ev.ErrorRecorded, recorded: ev.Recorded) -> None:
+        self._error(event.error_class)
+
+    def _endpoint_tripped(self, event: ev.EndpointTripped, recorded: ev.Recorded) -> None:
+        self._error("endpoint_tripped")
+
+    def _tripped(self, event: ev.BreakerTripped, recorded: ev.Recorded) -> None:
+        self.metrics.breaker_trips.inc()
+
+    def _reorganised(self, event: ev.ChainReorganised, recorded: ev.Recorded) -> None:
+        self.metrics.reorganisations.inc()
+
+    def _received(self, event: ev.AdminCommandReceived, recorded: ev.Recorded) -> None:
+        self.metrics.commands.labels(self._command(event.command), "accepted").inc()
+
+    def _refused(self, event: ev.AdminCommandRefused, recorded: ev.Recorded) -> None:
+        self.metrics.commands.labels(self._command(event.command), "refused").inc()
+
+
+HANDLERS: dict[type[ev.Event], Callable[[Telemetry, Any, ev.Recorded], None]] = {
+    ev.ActionDecided: Telemetry._decided,
+    ev.ActionRejected: Telemetry._rejected,
+    ev.ActionSucceeded: Telemetry._succeeded,
+    ev.ActionFailed: Telemetry._failed,
+    ev.TransactionSigned: Telemetry._signed,
+    ev.BroadcastAccepted: Telemetry._accepted,
+    ev.BroadcastFailed: Telemetry._broadcast_failed,
+    ev.TransactionMined: Telemetry._mined,
+    ev.TransactionFinal: Telemetry._final,
+    ev.TransactionReorged: Telemetry._reorged,
+    ev.TransactionDropped: Telemetry._dropped,
+    ev.TransactionSuperseded: Telemetry._superseded,
+    ev.ErrorRecorded: Telemetry._recorded_error,
+    ev.EndpointTripped: Telemetry._endpoint_tripped,
+    ev.BreakerTripped: Telemetry._tripped,
+    ev.ChainReorganised: Telemetry._reorganised,
+    ev.AdminCommandReceived: Telemetry._received,
+    ev.AdminCommandRefused: Telemetry._refused,
+}
+"""Event types that count somewhere else than in ghost_fleet_events_total."""
