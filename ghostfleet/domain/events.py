@@ -172,6 +172,15 @@ class ChainReorganised(Event, frozen=True, kw_only=True):
 
 
 @catalogued
+class StoreRecovered(Event, frozen=True, kw_only=True):
+    """The log takes events again after it could not (disk full, read-only). In between nothing was decided or sent."""
+
+    CRITICAL: ClassVar[bool] = False
+    reason: str
+    failed_us: int
+
+
+@catalogued
 class OperationStarted(Event, frozen=True, kw_only=True):
     """A fleet-wide operation (funding, extraction, rotation, backup) began."""
 

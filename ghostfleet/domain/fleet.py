@@ -138,6 +138,7 @@ HANDLERS: dict[type[ev.Event], Callable[[Fleet, Any, ev.Recorded], Fleet]] = {
     ev.EndpointTripped: _endpoint_tripped,
     ev.EndpointRecovered: _endpoint_recovered,
     ev.ChainReorganised: _reorganised,
+    ev.StoreRecovered: _unchanged,
     ev.OperationStarted: _operation_started,
     ev.OperationFinished: _operation_finished,
     ev.TransactionSigned: _signed,

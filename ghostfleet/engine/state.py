@@ -31,6 +31,9 @@ class LiveState:
         self._on_event = on_event
         self._waiting: deque[tuple[Decide, asyncio.Future[tuple[Recorded, ...]]]] = deque()
         self._some = asyncio.Event()
+        self.trouble: str | None = None
+        """Why the log did not take the latest append, until it takes one again."""
+        self.troubled = asyncio.Event()
 
     async def commit(self, decide: Decide) -> tuple[Recorded, ...]:
         """Write what `decide` returns. Returns it once durable; raises what `decide` raised, or what the log did."""
@@ -84,10 +87,13 @@ class LiveState:
         expected = self._expected(events)
         try:
             stored = await self._log.append(events, time_us=now_us, expected=expected)
-        except GhostFleetError:
+        except GhostFleetError as problem:
             if await self._landed_all_the_same(events):
                 return
+            self.trouble = str(problem)
+            self.troubled.set()
             raise
+        self.trouble = None
         assert stored[-1].position == candidate.position, "the log numbers events as the candidate does"
         candidate.swap()
         for recorded in stored:

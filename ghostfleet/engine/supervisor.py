@@ -52,4 +52,3 @@ class Supervisor:
             await self._world.live.write(decisions.for_wallet(name, "", [error]))
         except GhostFleetError:
             return  # the log is not there: the lane's next start will meet the same, and readiness says so
-
