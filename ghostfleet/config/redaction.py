@@ -51,7 +51,7 @@ def redact(value: object, name: str = "") -> object:
     if _SECRET_NAME.search(name):
         return HIDDEN
     if isinstance(value, int):
-        return value if abs(value) < MAX_SAFE_INTEGER else str(value)
+        return value if abs(value) < MAX_SAFE_INTEGER else hex(value) if abs(value) >= 1 << 256 else str(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, datetime.date | datetime.time):

@@ -4,7 +4,7 @@ Only the shape is here. What needs two keys, a file or the environment to judge 
 """
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -17,6 +17,7 @@ MAX_WALLETS = 100_000
 MAX_SECS = 366 * 24 * 3600
 """No waiting time in a settings file is longer than a year."""
 GWEI = 10**9
+MAX_GWEI_DIGITS = 30
 DEFAULT_PORT = 8080
 
 
@@ -33,10 +34,11 @@ def _gwei_to_wei(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError('expected an amount in gwei, for example "50" or 0.05')
     try:
-        wei = Decimal(str(value)) * GWEI
-        if wei == wei.to_integral_value():
+        gwei = Decimal(str(value))
+        wei = gwei * GWEI
+        if gwei.adjusted() < MAX_GWEI_DIGITS and wei == wei.to_integral_value():
             return int(wei)
-    except (InvalidOperation, ValueError, OverflowError):
+    except (ArithmeticError, ValueError):
         pass
     raise ValueError('expected an amount in gwei with at most 9 decimals, for example "50" or 0.05')
 

@@ -162,7 +162,7 @@ def _value(key: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        text = f"{value:.6g}" if isinstance(value, float) or abs(value) > 10**30 else str(value)
+        text = f"{value:g}" if isinstance(value, float) else str(value) if abs(value) < 10**30 else "a huge number"
     elif isinstance(value, str):
         text = repr(value)
     else:

@@ -4,16 +4,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from operator_file import INLINE_KEY, KEYSTORE_KEY, OPERATOR_TOML, PASSWORD, OperatorFile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from operator_file import INLINE_KEY, KEYSTORE_KEY, OPERATOR_TOML, PASSWORD, OperatorFile
 
 from ghostfleet.config.loading import load
 from ghostfleet.config.problems import ConfigInvalid
 
 LINES = OPERATOR_TOML.splitlines()
 VALUES = (
-    "1", "-1", "0", "0.5", "nan", "inf", "-inf", "1e400", "9" * 400, "true", '""', '"x"', '"\\u0000"', '"\\u202e"',
+    "1", "-1", "0", "0.5", "nan", "inf", "-inf", "1e400", 
+    "9" * 400, "0x" + "f" * 20_000, '"1e999999999"', '"nan"', '"-1"', "true", '""', '"x"', '"\\u0000"', '"\\u202e"',
     "[]", "[[]]", "[1]", "{}", "{a = {b = 1}}", "1979-05-27", "07:32:00", '"0x"', '"../../.."', '"/dev/null"', '"http://"',
     '"http://[::1"', '"http://user:pass@host:99999/x"', f'"{INLINE_KEY}"', f'"0x{KEYSTORE_KEY}"', '"' + "a" * 5000 + '"',
     '["ghostnet", 5]', '["ghostnet", "ghostnet"]', '"0x' + "0" * 40 + '"', '"\\uFFFF"', "'''a\nb'''", "[" * 200 + "]" * 200,
@@ -60,26 +61,12 @@ def test_any_value_in_the_place_of_any_other(operator, changes, dropped):
     outcome(operator, text.encode(), operator.environ)
 
 
-names = st.sampled_from([
-    "CHAIN__CHAIN_ID", "CHAIN", "WALLETS__0", "PLUGINS__ENABLED", "PLUGINS__ENABLED__X", "PLUGINS__GHOSTNET", "A__B",
-    + [
-        "PROFILES__WHALE",
-        "PROFILES__WHALE__PATIENCE",
-        "ADMIN__TOKENS",
-        "FEES__MAX_FEE_GWEI",
-        "STORE__URL",
-        "",
-        "__",
-        "A____",
-    ]
-    + [
-        "SERVICE__NAME__X",
-        "KEYS__PASSWORD_FILE",
-        "KEYS__CREDENTIAL",
-        "PLUGINS__GHOSTNET__GHOST_CORE",
-        "CHAIN__RPC_URLS",
-    ]
-)
+NAMES = """
+CHAIN__CHAIN_ID CHAIN WALLETS__0 PLUGINS__ENABLED PLUGINS__ENABLED__X PLUGINS__GHOSTNET A__B __ A____ STORE__URL
+PROFILES__WHALE PROFILES__WHALE__PATIENCE ADMIN__TOKENS FEES__MAX_FEE_GWEI SERVICE__NAME__X KEYS__PASSWORD_FILE
+KEYS__CREDENTIAL PLUGINS__GHOSTNET__GHOST_CORE CHAIN__RPC_URLS
+"""
+names = st.sampled_from(["", *NAMES.split()])
 texts = st.text(st.characters(exclude_characters="\0"), max_size=20) | st.sampled_from(VALUES)
 
 
