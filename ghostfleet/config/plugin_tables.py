@@ -3,6 +3,7 @@
 This layer knows plugins only by their entry points: a class with `Settings`, a pydantic model.
 """
 
+import re
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -15,6 +16,7 @@ from ghostfleet.config.shape import Shape
 from ghostfleet.keys.addresses import parse_address
 
 ENTRY_POINT_GROUP = "ghostfleet.plugins"
+_PLACEHOLDER = re.compile(r"<[A-Z0-9_ ]*>")
 
 
 class InstalledPlugins:
@@ -86,6 +88,9 @@ def _report_addresses(shape: Shape, name: str, table: dict[str, Any]) -> set[str
     """A contract's address is never zero, and its checksum fits, whatever the plugin. Returns the keys reported."""
     reported = set()
     for key, value in table.items():
+        if isinstance(value, str) and _PLACEHOLDER.fullmatch(value):
+            shape.report(("plugins", name, key), f"is the placeholder {value}", "put its value here")
+            reported.add(shape.problems[-1].key)
         if not isinstance(value, str) or len(value) != 42 or not value.lower().startswith("0x"):
             continue
         try:

@@ -13,7 +13,7 @@ from ghostfleet.config.problems import ConfigInvalid
 
 LINES = OPERATOR_TOML.splitlines()
 VALUES = (
-    "1", "-1", "0", "0.5", "nan", "inf", "-inf", "1e400", 
+    "1", "-1", "0", "0.5", "nan", "inf", "-inf", "1e400",
     "9" * 400, "0x" + "f" * 20_000, '"1e999999999"', '"nan"', '"-1"', "true", '""', '"x"', '"\\u0000"', '"\\u202e"',
     "[]", "[[]]", "[1]", "{}", "{a = {b = 1}}", "1979-05-27", "07:32:00", '"0x"', '"../../.."', '"/dev/null"', '"http://"',
     '"http://[::1"', '"http://user:pass@host:99999/x"', f'"{INLINE_KEY}"', f'"0x{KEYSTORE_KEY}"', '"' + "a" * 5000 + '"',
