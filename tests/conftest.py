@@ -1,0 +1,41 @@
+"""Fixtures that more than one folder of tests needs: real development chains, one a test."""
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+
+from ghostfleet.devnet.embedded import serving
+from ghostfleet.devnet.launch import find_anvil, running_anvil
+from ghostfleet.devnet.process import Devnet
+
+
+class Chain:
+    """A development chain for one test."""
+
+    def __init__(self, url: str, engine: str) -> None:
+        self.url = url
+        self.engine = engine
+
+
+def block_time_of(request: pytest.FixtureRequest) -> float:
+    """Seconds between blocks: 0 mines at once. `@pytest.mark.parametrize("anvil", [1.0], indirect=True)` sets another."""
+    return float(getattr(request, "param", 0.0))
+
+
+@pytest.fixture
+async def anvil(request: pytest.FixtureRequest) -> AsyncIterator[Devnet]:
+    """A fresh anvil, in 40 ms. Without one the test is skipped on a developer's machine and fails in CI."""
+    if find_anvil() is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("anvil is not installed: run `npm install` (a test that needs it never skips in CI)")
+        pytest.skip("anvil is not installed")
+    async with running_anvil(block_time_secs=block_time_of(request)) as devnet:
+        yield devnet
+
+
+@pytest.fixture
+async def embedded(request: pytest.FixtureRequest) -> AsyncIterator[Chain]:
+    """A fresh embedded chain, served from the test's own process: no import of py-evm a test."""
+    async with serving(block_time_secs=block_time_of(request)) as url:
+        yield Chain(url, "embedded")
