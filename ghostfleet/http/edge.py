@@ -1,0 +1,85 @@
+"""What surrounds every answer: a request id, security headers, and bounds on bodies and on clients that do not read."""
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ghostfleet.http.problems import Problem, problem_response
+
+MAX_BODY_BYTES = 16 * 1024
+"""A command's body is a reason in words."""
+BODY_SECS = 10.0
+"""Until a body has to be here."""
+SEND_SECS = 30.0
+"""A client that does not take the next piece of an answer for so long is cut off."""
+
+SECURITY_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+REQUEST_ID = "ghostfleet.request_id"
+
+
+class Edge:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, request_ids: Callable[[], str]) -> None:
+        self._app = app
+        self._request_ids = request_ids
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = scope[REQUEST_ID] = self._request_ids()
+
+        async def guarded_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            async with asyncio.timeout(SEND_SECS):
+                await send(message)
+
+        headers = Headers(scope=scope)
+        if "transfer-encoding" in headers and "content-length" in headers:
+            # RFC 9112, 6.1: two lengths are how requests are smuggled past a proxy.
+            smuggled = Problem(400, "two lengths of one body", headers={"Connection": "close"})
+            await problem_response(smuggled, request_id)(scope, receive, guarded_send)
+            return
+        await self._app(scope, receive, guarded_send)
+
+
+def request_id_of(request: Request) -> str:
+    """The id that this service gave the request; none is accepted from outside."""
+    return str(request.scope[REQUEST_ID])
+
+
+async def read_body(request: Request) -> bytes:
+    """The body, bounded in size and time. Raises Problem 413 or 408."""
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal() or int(declared) > MAX_BODY_BYTES:
+        raise _too_large()
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > MAX_BODY_BYTES:
+                    raise _too_large()
+    except TimeoutError:
+        raise Problem(408, f"the body was not here within {BODY_SECS:.0f} s", headers={"Connection": "close"}) from None
+    return bytes(body)
+
+
+def _too_large() -> Problem:
+    return Problem(413, f"the body is larger than {MAX_BODY_BYTES} bytes", headers={"Connection": "close"})
