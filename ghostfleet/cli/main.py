@@ -23,7 +23,7 @@ import typer
 from typer.core import TyperGroup
 
 from ghostfleet import __version__
-from ghostfleet.cli import admin, validate, wallets
+from ghostfleet.cli import admin, devnet, validate, wallets
 from ghostfleet.cli.options import Options
 from ghostfleet.cli.output import print_error, print_line
 from ghostfleet.config.environment import LOG_LEVELS
@@ -112,6 +112,7 @@ app.command("pause")(admin.pause)
 app.command("resume")(admin.resume)
 app.command("reset")(admin.reset)
 app.add_typer(wallets.app, name="wallets")
+app.add_typer(devnet.app, name="devnet")
 
 
 def entry() -> None:

@@ -13,11 +13,13 @@ PROGRAM = "ghost-fleet"
 
 def print_json(document: object) -> None:
     """One line of JSON."""
-    sys.stdout.write(encode_json(document).decode() + "\n")
+    print_line(encode_json(document).decode())
 
 
 def print_line(text: str) -> None:
+    """Flushed at once: somebody may be reading it through a pipe."""
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -1,0 +1,57 @@
+"""`ghost-fleet devnet`: a chain of one's own to develop on, until Ctrl-C."""
+
+import asyncio
+import signal
+from typing import Annotated
+
+import typer
+
+from ghostfleet.cli.output import print_json, print_line
+from ghostfleet.devnet.errors import DevnetFailed
+from ghostfleet.errors import BadInput
+
+ENGINES = ("auto", "anvil", "embedded")
+DEFAULT_PORT = 8545
+
+app = typer.Typer(help="A development chain: a JSON-RPC endpoint over HTTP, with funded accounts.")
+
+
+@app.callback(invoke_without_command=True)
+def devnet(
+    context: typer.Context,
+    engine: Annotated[
+        str, typer.Option("--engine", help="auto (anvil if it is installed), anvil or embedded.")
+    ] = "auto",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = DEFAULT_PORT,
+    block_time: Annotated[
+        float, typer.Option("--block-time", min=0.01, max=3600.0, help="Seconds between blocks.")
+    ] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the address as one JSON object.")] = False,
+) -> None:
+    """Run a development chain until Ctrl-C."""
+    if context.invoked_subcommand is not None:
+        return
+    if engine not in ENGINES:
+        raise BadInput(f"--engine {engine}: there is {', '.join(ENGINES)}")
+    asyncio.run(_serve(engine, port, block_time, as_json))
+
+
+async def _serve(engine: str, port: int, block_time_secs: float, as_json: bool) -> None:
+    from ghostfleet.devnet.launch import Engine, running_devnet  # py-evm and its kind load slowly, and only here
+
+    chosen: Engine = "anvil" if engine == "anvil" else "embedded" if engine == "embedded" else "auto"
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with running_devnet(chosen, port=port, block_time_secs=block_time_secs) as chain:
+        if as_json:
+            print_json({"url": chain.url, "engine": chain.engine, "pid": chain.process.pid})
+        else:
+            print_line(f"{chain.engine} answers at {chain.url}; Ctrl-C ends it")
+        ended = asyncio.create_task(chain.process.wait())
+        asked = asyncio.create_task(stop.wait())
+        await asyncio.wait((ended, asked), return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if not stop.is_set():
+            raise DevnetFailed(f"{chain.engine} at {chain.url} ended by itself (exit code {chain.process.returncode})")

@@ -1,0 +1,131 @@
+"""status, pause, resume and reset reach the running service, and say so when they do not."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from typer.testing import CliRunner
+
+from ghostfleet.cli.main import app
+
+TOKEN = "canary-token"
+
+
+class Service:
+    """The admin routes as docs/http.md has them, noting what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, object]] = []
+        self.needs_token = False
+        self.port = 0
+
+    async def answer(self, request: web.Request) -> web.Response:
+        body = json.loads(await request.text() or "null")
+        self.asked.append((request.method, request.path, body))
+        if self.needs_token and request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return web.json_response(
+                {"title": "Unauthorized", "status": 401, "detail": "this needs a token"}, status=401
+            )
+        if request.path == "/admin/status":
+            return web.json_response({"paused": False, "wallets": [{"id": "wallet-001", "breaker": "closed"}]})
+        if request.path.endswith("/nobody"):
+            return web.json_response({"title": "Not Found", "status": 404, "detail": "no wallet nobody"}, status=404)
+        if request.path == "/admin/resume":
+            return web.Response(text="<html>", content_type="text/html")
+        return web.json_response({"paused": True})
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch, tmp_path):
+    for name in ("GHOST_FLEET_CONFIG", "CONFIG_PATH", "GHOST_FLEET_ADMIN_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    service = Service()
+    server = web.Application()
+    server.router.add_route("*", "/{path:.*}", service.answer)
+    runner = web.AppRunner(server)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    service.port = runner.addresses[0][1]
+    yield service
+    await runner.cleanup()
+
+
+async def run(*arguments: str):
+    return await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
+
+
+def url(service: Service) -> tuple[str, str]:
+    return ("--url", f"http://127.0.0.1:{service.port}")
+
+
+async def test_status_for_people_and_as_json(service):
+    people = await run("status", *url(service))
+    assert people.exit_code == 0
+    assert "paused: false" in people.stdout
+    assert "wallet-001" in people.stdout
+    machine = await run("status", *url(service), "--json")
+    assert json.loads(machine.stdout)["wallets"][0]["breaker"] == "closed"
+
+
+async def test_a_command_carries_its_reason(service):
+    result = await run("pause", *url(service), "--reason", "fire")
+    assert result.exit_code == 0
+    assert service.asked == [("POST", "/admin/pause", {"reason": "fire"})]
+
+
+async def test_pause_finds_the_service_though_the_settings_are_half_edited(service, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(f"[service]\nhealth_port = 1\n[admin]\nport = {service.port}\n[chain]\nnonsense = 1\n[[wallets]]\n")
+    result = await run("--config", str(path), "pause")
+    assert result.exit_code == 0, result.stderr
+    assert service.asked[0][1] == "/admin/pause"
+
+
+async def test_a_token_goes_with_the_request_and_nowhere_else(service, monkeypatch):
+    service.needs_token = True
+    refused = await run("pause", *url(service))
+    assert refused.exit_code == 5
+    assert "refused (401): this needs a token; put a token into $GHOST_FLEET_ADMIN_TOKEN" in refused.stderr
+    monkeypatch.setenv("OTHER", TOKEN)
+    granted = await run("pause", *url(service), "--token-env", "OTHER")
+    assert granted.exit_code == 0
+    assert TOKEN not in granted.output
+
+
+async def test_a_refusal_is_in_the_words_of_the_service(service):
+    result = await run("reset", "nobody", *url(service))
+    assert result.exit_code == 5
+    assert "no wallet nobody" in result.stderr
+
+
+async def test_a_wallet_with_strange_letters_stays_one_wallet(service):
+    await run("reset", "../pause", *url(service))
+    assert service.asked[0][1] == "/admin/reset/../pause"
+
+
+async def test_something_else_on_that_port(service):
+    result = await run("resume", *url(service))
+    assert result.exit_code == 4
+    assert "not Ghost Fleet" in result.stderr
+
+
+async def test_nobody_there():
+    result = await run("status", "--url", "http://127.0.0.1:1")
+    assert result.exit_code == 4
+    assert len(result.stderr.splitlines()) == 1
+    assert "no service at http://127.0.0.1:1/admin/status" in result.stderr
+
+
+async def test_an_interface_that_is_turned_off(tmp_path):
+    (tmp_path / "config.toml").write_text("[service]\nhealth_port = 0\n")
+    result = await run("status")
+    assert result.exit_code == 2
+    assert "health_port = 0" in result.stderr
