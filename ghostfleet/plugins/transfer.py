@@ -1,0 +1,116 @@
+"""The plugin `transfer`: sends the native coin or an ERC-20 token, within a range of amounts, to itself or a given list."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import msgspec
+from pydantic import Field, model_validator
+
+from ghostfleet.config.settings import AddressText, Section, WeiAmount
+from ghostfleet.domain.profile import Profile
+from ghostfleet.domain.schedule import Random
+from ghostfleet.domain.values import Address, Call, JsonObject, LogEntry
+from ghostfleet.keys.addresses import checksummed, parse_address
+from ghostfleet.plugins.abi import event_topic, function, read, words
+from ghostfleet.plugins.api import Action, ChainView, Plugin, Rest, WalletFacts
+
+BALANCE_OF = function("balanceOf(address)", "uint256")
+TRANSFER = function("transfer(address,uint256)")
+TRANSFERRED = event_topic("Transfer(address,address,uint256)")
+ERRORS = [
+    function("ERC20InsufficientBalance(address,uint256,uint256)"),
+    function("ERC20InvalidReceiver(address)"),
+    function("ERC20InvalidSender(address)"),
+]
+KEEP_NATIVE_WEI = 5 * 10**15
+"""0.005 of the native coin stays for gas unless the settings say otherwise: below it, operators are alerted."""
+MAX_RECIPIENTS = 1_000
+MIN_GAS = 21_000
+MAX_GAS = 30_000_000
+
+
+class TransferSettings(Section):
+    """`[plugins.transfer]`."""
+
+    asset: Literal["native"] | AddressText = Field(default="native", description='"native", or the address of a token.')
+    to: Literal["self"] | AddressText | Annotated[list[AddressText], Field(min_length=1, max_length=MAX_RECIPIENTS)] = (
+        Field(default="self", description='"self", an address, or a list of addresses to choose from.')
+    )
+    min_wei: WeiAmount = Field(default=1, description="The least amount of a transfer, smallest units.")
+    max_wei: WeiAmount = Field(default=1, description="The largest amount of a transfer, smallest units.")
+    keep_wei: WeiAmount | None = Field(
+        default=None, description=f"What always stays in the wallet; by default {KEEP_NATIVE_WEI} of the native coin."
+    )
+    gas: int | None = Field(
+        default=None, ge=MIN_GAS, le=MAX_GAS, description="A gas limit that needs no estimation, for native transfers."
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.max_wei < self.min_wei:
+            raise ValueError("max_wei is less than min_wei: give a range from min_wei up to max_wei")
+        if self.gas is not None and self.asset != "native":
+            raise ValueError('gas is for asset = "native": a token\'s transfer is estimated; remove it')
+        return self
+
+
+class TransferView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the wallet holds of the asset, smallest units."""
+
+    holds_wei: int
+
+
+class TransferPlugin(Plugin[TransferView]):
+    """Moves value around, nothing else: to exercise a chain, or to feed known addresses."""
+
+    name: ClassVar[str] = "transfer"
+    kinds: ClassVar[tuple[str, ...]] = ("transfer",)
+    Settings = TransferSettings
+    Observation = TransferView
+    errors: ClassVar[Mapping[bytes, tuple[str, tuple[str, ...]]]] = {
+        error.selector: (error.signature.partition("(")[0], error.inputs) for error in ERRORS
+    }
+
+    def __init__(self, settings: TransferSettings, *, chain_id: int) -> None:
+        super().__init__(settings, chain_id=chain_id)
+        self.token = None if settings.asset == "native" else parse_address(settings.asset)
+        self.keep_wei = settings.keep_wei
+        if self.keep_wei is None:
+            self.keep_wei = KEEP_NATIVE_WEI if self.token is None else 0
+        self.recipients = _recipients(settings.to)
+
+    async def observe(self, wallet: WalletFacts, chain: ChainView) -> TransferView:
+        if self.token is None:
+            return TransferView(holds_wei=await chain.balance(wallet.address))
+        return TransferView(holds_wei=await read(chain, self.token, BALANCE_OF, wallet.address))
+
+    def decide(self, view: Any, wallet: WalletFacts, profile: Profile, random: Random) -> Action | Rest:
+        most_wei = min(self.settings.max_wei, view.holds_wei - self.keep_wei)
+        if most_wei < self.settings.min_wei:
+            return Rest(reason=f"holds {view.holds_wei} wei, keeps {self.keep_wei} wei: nothing to transfer")
+        amount_wei = random.randint(self.settings.min_wei, most_wei)
+        to = random.choice(self.recipients) if self.recipients else wallet.address
+        call = Call(to=to, value_wei=amount_wei)
+        if self.token is not None:
+            call = Call(to=self.token, data=TRANSFER.encode(to, amount_wei))
+        return Action(
+            kind="transfer",
+            call=call,
+            params={"to": checksummed(to), "amount_wei": amount_wei},
+            spend_wei=0 if to == wallet.address else amount_wei,
+            gas=self.settings.gas,
+        )
+
+    def decode_log(self, entry: LogEntry) -> JsonObject | None:
+        values = words(entry.data)
+        if entry.address != self.token or len(entry.topics) != 3 or entry.topics[0] != TRANSFERRED or len(values) != 1:
+            return None
+        sender, receiver = (str(Address(topic[-20:])) for topic in entry.topics[1:])
+        return {"event": "Transfer", "from": sender, "to": receiver, "amount_wei": values[0]}
+
+
+def _recipients(to: str | Sequence[str]) -> tuple[Address, ...]:
+    """Empty: to itself."""
+    if to == "self":
+        return ()
+    return tuple(parse_address(text) for text in ([to] if isinstance(to, str) else to))
