@@ -6,7 +6,6 @@ import os
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import aiohttp
 import typer
 
 from ghostfleet.cli.options import options_of
@@ -111,6 +110,8 @@ def _configured_url(context: typer.Context) -> str:
 
 async def ask(method: str, url: str, token: str | None, reason: str | None) -> Any:
     """One request, its JSON answer. Raises ServiceUnreachable or ServiceRefused."""
+    import aiohttp  # slow to import, and no other command needs it
+
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     body = {"reason": reason} if reason is not None else None
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECS)

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -46,12 +46,20 @@ async def _serve(engine: str, port: int, block_time_secs: float, as_json: bool) 
         loop.add_signal_handler(number, stop.set)
     async with running_devnet(chosen, port=port, block_time_secs=block_time_secs) as chain:
         if as_json:
-            print_json({"url": chain.url, "engine": chain.engine, "pid": chain.process.pid})
+            print_json({"url": chain.url, "engine": chain.engine})
         else:
             print_line(f"{chain.engine} answers at {chain.url}; Ctrl-C ends it")
-        ended = asyncio.create_task(chain.process.wait())
         asked = asyncio.create_task(stop.wait())
-        await asyncio.wait((ended, asked), return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
+        waiting = {asked}
+        if chain.process is not None:
+            waiting.add(asyncio.create_task(_ended(chain.process)))
+        _, left = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in left:
+            task.cancel()
         if not stop.is_set():
-            raise DevnetFailed(f"{chain.engine} at {chain.url} ended by itself (exit code {chain.process.returncode})")
+            raise DevnetFailed(f"{chain.engine} at {chain.url} ended by itself")
+
+
+async def _ended(process: asyncio.subprocess.Process) -> Literal[True]:
+    await process.wait()
+    return True

@@ -29,8 +29,6 @@ class Problem(msgspec.Struct, frozen=True):
 class ConfigInvalid(BadInput):
     """The settings cannot be used; `problems` has everything that is wrong with them, in the order of the file."""
 
-    exit_code = 1
-
     def __init__(self, problems: Sequence[Problem]) -> None:
         assert problems
         self.problems = tuple(problems)

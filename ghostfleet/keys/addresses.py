@@ -3,8 +3,7 @@
 import re
 
 import coincurve
-from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 from ghostfleet.domain.values import Address
 
@@ -25,7 +24,11 @@ def parse_address(text: str) -> Address:
 
 def checksummed(address: Address) -> str:
     """The EIP-55 spelling, for people and files."""
-    return str(to_checksum_address(bytes(address)))
+    digits = address.hex()
+    nibbles = keccak(digits.encode("ascii")).hex()
+    return "0x" + "".join(
+        digit.upper() if nibble > "7" else digit for digit, nibble in zip(digits, nibbles[:40], strict=True)
+    )
 
 
 def address_of(key: coincurve.PrivateKey) -> Address:

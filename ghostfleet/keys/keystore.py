@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json, normalize_keys
 
 from ghostfleet.domain.values import Address
 from ghostfleet.errors import BadInput
@@ -52,7 +51,7 @@ def read_keystore(path: Path) -> Keystore:
     if len(octets) > MAX_KEYSTORE_BYTES:
         raise KeystoreUnusable(f"{path} is larger than any keystore")
     try:
-        content = normalize_keys(json.loads(octets))
+        content = _lower_keys(json.loads(octets))
         _check_form(content)
         stated = content.get("address")
         address = None
@@ -65,6 +64,8 @@ def read_keystore(path: Path) -> Keystore:
 
 def open_keystore(keystore: Keystore, password: Secret) -> Secret:
     """The private key, 32 bytes. Slow on purpose (scrypt): call it in a thread. Raises KeystoreUnusable."""
+    from eth_keyfile.keyfile import decode_keyfile_json  # half a second to import, and most commands open no keystore
+
     try:
         key = decode_keyfile_json(keystore.content, password.reveal())
     except Exception as error:  # a boundary: foreign file, foreign library, one outcome
@@ -78,6 +79,8 @@ def open_keystore(keystore: Keystore, password: Secret) -> Secret:
 
 def write_keystore(path: Path, key: Secret, password: Secret, *, scrypt_n: int = DEFAULT_SCRYPT_N) -> None:
     """Encrypt and write, readable by the owner only. Never overwrites: raises FileExistsError."""
+    from eth_keyfile.keyfile import create_keyfile_json
+
     content = create_keyfile_json(key.reveal(), password.reveal(), kdf="scrypt", iterations=scrypt_n)
     content["address"] = str(content["address"]).lower()
     write_private(path, json.dumps(content, indent=2).encode() + b"\n")
@@ -90,6 +93,13 @@ def write_private(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _lower_keys(content: Any) -> Any:
+    """Some old files spell `Crypto` and `KDFParams`."""
+    if isinstance(content, dict):
+        return {str(key).lower(): _lower_keys(value) for key, value in content.items()}
+    return content
 
 
 def _check_form(content: dict[str, Any]) -> None:

@@ -3,9 +3,11 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 import tomllib
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -123,7 +125,7 @@ def test_deep_validation_opens_the_keystores(config, tmp_path):
 )
 def test_bad_usage_is_one_line_on_stderr(arguments, words):
     result = run(*arguments)
-    assert result.exit_code == (1 if "none.toml" in arguments else 2)
+    assert result.exit_code == 2
     assert result.stdout == ""
     assert len(error_lines(result)) == 1
     assert words in result.stderr
@@ -225,3 +227,20 @@ def test_as_a_process_of_its_own():
     assert refused.returncode == 1
     assert refused.stderr.startswith("ghost-fleet: error: none: cannot be read")
     assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_development_chain_answers_until_it_is_told_to_end():
+    command = Path(sys.executable).parent / "ghost-fleet"
+    chain = subprocess.Popen(
+        [command, "devnet", "--engine", "embedded", "--port", "0", "--json"], stdout=subprocess.PIPE, text=True
+    )
+    with chain:
+        assert chain.stdout is not None
+        url = json.loads(chain.stdout.readline())["url"]
+        request = urllib.request.Request(
+            url, b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}', {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            assert int(json.loads(answer.read())["result"], 16) > 0
+        chain.send_signal(signal.SIGINT)
+        assert chain.wait(timeout=20) == 0
