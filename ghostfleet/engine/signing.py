@@ -1,9 +1,11 @@
 """From a call to signed bytes: gas, fees and the signature, for first attempts and for replacements."""
 
+from ghostfleet.chain import transactions
 from ghostfleet.domain import events as ev
-from ghostfleet.domain.values import Call, Unsigned, WalletId
+from ghostfleet.domain.values import Call, Signed, Unsigned, WalletId
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.world import World
+from ghostfleet.keys.keyring import Keyring
 from ghostfleet.plugins.api import Action
 
 GIVEAWAY_GAS = 21_000
@@ -48,3 +50,14 @@ def sign_attempt(
 def giveaway(wallet: Wallet) -> Call:
     """A call that harms nobody: nothing, to itself. What a nonce is given away with."""
     return Call(to=wallet.address)
+
+
+class KeyringSigner:
+    """Signs with the keys of a keyring. What comes out of it has no way back to the key."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    def sign(self, wallet: WalletId, unsigned: Unsigned) -> Signed:
+        """The wallet's signature over an EIP-1559 transaction. Raises KeyError for a wallet without a key."""
+        return transactions.sign(unsigned, self._keyring.key(wallet))

@@ -1,0 +1,423 @@
+"""The one place that wires everything: settings to ports, ports to the engine, one task group for all of it.
+
+A start: take the log (alone), fold it, open the endpoints, answer HTTP, check the chain against the log, write down what
+starts, run the lanes. A stop: shut the gate, let sends and commits finish, say so in the log, let the log go.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ghostfleet import __version__
+from ghostfleet.chain.edge import RpcEdge
+from ghostfleet.chain.endpoints import EndpointConfig
+from ghostfleet.chain.fees import FeeOracle, FeeRules
+from ghostfleet.chain.reads import Chain
+from ghostfleet.chain.transport import AiohttpTransport
+from ghostfleet.config.loaded import Loaded
+from ghostfleet.domain import events as ev
+from ghostfleet.domain.breaker import BreakerPolicy
+from ghostfleet.domain.decisions import Rules
+from ghostfleet.domain.fleet import FleetPolicy
+from ghostfleet.domain.limits import Limits
+from ghostfleet.domain.slot import SlotPolicy
+from ghostfleet.domain.values import SECOND_US, Hash
+from ghostfleet.engine.gate import Gate, Reason
+from ghostfleet.engine.heads import Heads
+from ghostfleet.engine.ports import EndpointStatus
+from ghostfleet.engine.recovery import Snapshots, recover
+from ghostfleet.engine.registration import ConfiguredWallet, Start, WrongChain, start_events
+from ghostfleet.engine.service import FleetService
+from ghostfleet.engine.signing import KeyringSigner
+from ghostfleet.engine.state import LiveState
+from ghostfleet.engine.store_watch import watch_store
+from ghostfleet.engine.supervisor import Supervisor
+from ghostfleet.engine.view import LatestView
+from ghostfleet.engine.world import ChainRules, Pace, World
+from ghostfleet.errors import GhostFleetError, StopService, TryAgain
+from ghostfleet.http.app import create_app
+from ghostfleet.http.server import serving
+from ghostfleet.keys.keyring import Keyring, load_keyring
+from ghostfleet.plugins.api import Plugin
+from ghostfleet.plugins.loading import load_plugins
+from ghostfleet.store.log import EventLog, open_log
+from ghostfleet.telemetry import Metrics, Telemetry
+
+SNAPSHOT_EVERY_EVENTS = 20_000
+"""A restart folds at most this many events beyond the snapshot: some 50 ms."""
+HOUSEKEEPING_SECS = 5.0
+MAX_ENDPOINT_NEWS = 1000
+"""Changes of endpoints that may wait for the log; more than that say nothing new."""
+STOP_SECS = 6.0
+"""A stop waits so long for sends in flight; what has no answer by then the next start asks the chain about."""
+CHAIN_RETRY_SECS = 2.0
+
+
+class SystemClock:
+    """The machine's wall clock."""
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1000
+
+
+class SystemEntropy:
+    """Seeds from the operating system, short enough for any JSON reader."""
+
+    def seed(self) -> int:
+        return random.SystemRandom().getrandbits(48)
+
+
+@dataclass
+class Running:
+    """A service that runs: what HTTP, the demo and tests look at. `stop` asks it to end gracefully."""
+
+    service: FleetService
+    log: EventLog
+    chain: Chain
+    live: LiveState
+    stop: asyncio.Event
+    url: str = ""
+    """Where HTTP answers, or empty without it."""
+
+
+@dataclass
+class Parts:
+    """What one run consists of, between wiring and running."""
+
+    world: World
+    live: LiveState
+    heads: Heads
+    snapshots: Snapshots
+    running: Running
+    telemetry: Telemetry
+    edge: RpcEdge
+    supervisor: list[Supervisor] = field(default_factory=list)
+
+
+async def run_service(
+    loaded: Loaded,
+    *,
+    environ: Mapping[str, str] | None = None,
+    signals: bool = False,
+    on_running: Callable[[Running], None] | None = None,
+) -> None:
+    """From taking the log to letting it go. Raises StopService where going on would be wrong, BadInput for keys and plugins."""
+    tables = {it.name: it.table for it in loaded.plugins}
+    plugins = load_plugins(tables, list(tables), loaded.chain.chain_id)
+    keyring = await load_keyring(loaded.wallet_keys(), os.environ if environ is None else environ)
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(_opened_log(loaded.store.url))
+        news: asyncio.Queue[ev.Event] = asyncio.Queue(MAX_ENDPOINT_NEWS)
+        gate = Gate()
+        edge = await stack.enter_async_context(_edge(loaded, gate, news))
+        parts = await _wired(loaded, log, edge, gate, plugins, keyring)
+        if signals:
+            stack.enter_context(_stopped_by_signals(parts.running.stop))
+        await _run(loaded, parts, plugins, news, on_running)
+
+
+@asynccontextmanager
+async def _opened_log(url: str) -> AsyncIterator[EventLog]:
+    log = await open_log(url)
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+def _edge(loaded: Loaded, gate: Gate, news: "asyncio.Queue[ev.Event]") -> RpcEdge:
+    chain = loaded.chain
+
+    def changed(endpoint: str, tripped: bool, reason: str) -> None:
+        event = (
+            ev.EndpointTripped(endpoint=endpoint, reason=reason) if tripped else ev.EndpointRecovered(endpoint=endpoint)
+        )
+        with contextlib.suppress(asyncio.QueueFull):
+            news.put_nowait(event)
+
+    return RpcEdge(
+        [
+            EndpointConfig(name=it.name, url=it.url, max_requests_per_second=chain.max_requests_per_second)
+            for it in chain.endpoints
+        ],
+        AiohttpTransport(),
+        gate=gate,
+        request_timeout_secs=chain.request_timeout_secs,
+        on_change=changed,
+    )
+
+
+async def _wired(
+    loaded: Loaded,
+    log: EventLog,
+    edge: RpcEdge,
+    gate: Gate,
+    plugins: Mapping[str, Plugin[Any]],
+    keyring: Keyring,
+) -> Parts:
+    """Everything but the tasks."""
+    clock, chain = SystemClock(), Chain(edge)
+    metrics = Metrics(__version__, wal_bytes=lambda: log.wal_bytes)
+    telemetry = Telemetry(metrics)
+    state = await recover(log)
+    telemetry.start(state)
+    supervisor: list[Supervisor] = []
+    live = LiveState(state, log, clock, partial(_on_event, telemetry, gate, supervisor))
+    if state.fleet.paused is not None:
+        gate.shut(Reason.PAUSE)
+    heads = Heads(
+        chain,
+        poll_secs=min(loaded.tick_secs, 1.0),
+        depth=2 * loaded.chain.finality_blocks,
+        on_reorganisation=lambda event: live.write([ev.NewEvent(ev.FLEET_STREAM, event)]),
+    )
+    world = World(
+        live=live,
+        chain=chain,
+        heads=heads,
+        fees=FeeOracle(chain, fee_rules_of(loaded)),
+        signer=KeyringSigner(keyring),
+        gate=gate,
+        clock=clock,
+        entropy=SystemEntropy(),
+        plugins=plugins,
+        profiles=loaded.profiles,
+        rules=rules_of(loaded),
+        chain_rules=chain_rules_of(loaded),
+        pace=pace_of(loaded),
+        config_digest=loaded.digest,
+        dry_run=loaded.run.dry_run,
+    )
+    service = FleetService(
+        live=live,
+        gate=gate,
+        heads=heads,
+        nudge=lambda wallet: [it.nudge(wallet) for it in supervisor] and None,
+        endpoints=lambda: _endpoint_status(edge),
+        dry_run=loaded.run.dry_run,
+    )
+    running = Running(service=service, log=log, chain=chain, live=live, stop=asyncio.Event())
+    snapshots = Snapshots(log, live, SNAPSHOT_EVERY_EVENTS)
+    return Parts(world, live, heads, snapshots, running, telemetry, edge, supervisor)
+
+
+def _on_event(telemetry: Telemetry, gate: Gate, supervisor: Sequence[Supervisor], recorded: ev.Recorded) -> None:
+    """Called for each event once it is durable: the gate follows the pause, metrics and log lines follow everything."""
+    event = recorded.event
+    if isinstance(event, ev.FleetPaused):
+        gate.shut(Reason.PAUSE)
+    elif isinstance(event, ev.FleetResumed):
+        gate.open(Reason.PAUSE)
+    telemetry.on_event(recorded)
+
+
+async def _run(
+    loaded: Loaded,
+    parts: Parts,
+    plugins: Mapping[str, Plugin[Any]],
+    news: "asyncio.Queue[ev.Event]",
+    on_running: Callable[[Running], None] | None,
+) -> None:
+    """The tasks: commits outlive everything that commits, so that a stop can still be written down."""
+    committing = asyncio.create_task(parts.live.run(), name="commits")
+    try:
+        async with _maybe_http(loaded, parts) as url:
+            parts.running.url = url
+            if on_running is not None:
+                on_running(parts.running)
+            await _until_stopped(loaded, parts, plugins, news)
+        await _stop(parts)
+    finally:
+        committing.cancel()
+        await asyncio.wait([committing])
+
+
+async def _until_stopped(
+    loaded: Loaded, parts: Parts, plugins: Mapping[str, Plugin[Any]], news: "asyncio.Queue[ev.Event]"
+) -> None:
+    """Run the fleet until somebody asks it to stop, or until going on would be wrong."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(parts.heads.run(), name="heads"),
+                group.create_task(watch_store(parts.live, parts.world.gate, parts.world.clock), name="store watch"),
+                group.create_task(_endpoint_events(parts.live, news), name="endpoint events"),
+                group.create_task(_housekeeping(parts), name="housekeeping"),
+                group.create_task(_fleet(loaded, parts, plugins), name="fleet"),
+            ]
+            await parts.running.stop.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECS):
+                    await parts.world.gate.close(Reason.STOP)
+            for task in tasks:
+                task.cancel()
+    except* StopService as stopping:
+        raise _first(stopping) from None
+
+
+async def _fleet(loaded: Loaded, parts: Parts, plugins: Mapping[str, Plugin[Any]]) -> None:
+    """Check the chain against the log, write down what starts, run the lanes."""
+    genesis = await _checked_chain(loaded, parts.world.chain)
+    start = Start(
+        release=__version__,
+        config_digest=loaded.digest,
+        settings=loaded.redacted,
+        chain_id=loaded.chain.chain_id,
+        genesis_hash=genesis,
+        wallets=configured_wallets(loaded),
+        paused_by_config=loaded.safety.global_pause,
+        dry_run=loaded.run.dry_run,
+    )
+    decide = partial(
+        start_events,
+        start=start,
+        known=list(parts.live.state.wallets),
+        profiles=loaded.profiles,
+        random=parts.world.random(parts.world.entropy.seed()),
+    )
+    while True:
+        try:
+            await parts.live.commit(decide)
+            break
+        except TryAgain:
+            await asyncio.sleep(CHAIN_RETRY_SECS)
+    supervisor = Supervisor(parts.world, LatestView(parts.world.chain, parts.heads))
+    parts.supervisor.append(supervisor)
+    parts.running.service.begun = True
+    await supervisor.run()
+
+
+async def _checked_chain(loaded: Loaded, chain: Chain) -> Hash:
+    """The genesis hash, once an endpoint answers. Raises WrongChain when it is not the chain of the settings."""
+    while True:
+        try:
+            chain_id = await chain.chain_id()
+            if chain_id != loaded.chain.chain_id:
+                raise WrongChain(
+                    f"the endpoint serves chain {chain_id}, [chain] chain_id is {loaded.chain.chain_id}: correct one of them"
+                )
+            return await chain.genesis_hash()
+        except TryAgain:
+            await asyncio.sleep(CHAIN_RETRY_SECS)
+
+
+async def _endpoint_events(live: LiveState, news: "asyncio.Queue[ev.Event]") -> None:
+    """Endpoints trip and recover in the edge; here it is written down."""
+    while True:
+        event = await news.get()
+        with contextlib.suppress(TryAgain):
+            await live.write([ev.NewEvent(ev.FLEET_STREAM, event)])
+
+
+async def _housekeeping(parts: Parts) -> None:
+    while True:
+        await asyncio.sleep(HOUSEKEEPING_SECS)
+        await parts.snapshots.if_due()
+
+
+async def _stop(parts: Parts) -> None:
+    """The last words. A log that does not take them is no reason not to stop."""
+    with contextlib.suppress(GhostFleetError):
+        stopped = ev.ServiceStopped(reason="asked to stop")
+        await parts.live.write([ev.NewEvent(ev.FLEET_STREAM, stopped)])
+    await parts.snapshots.save()
+
+
+@asynccontextmanager
+async def _maybe_http(loaded: Loaded, parts: Parts) -> AsyncIterator[str]:
+    if not loaded.admin.port:
+        yield ""
+        return
+    running, metrics = parts.running, parts.telemetry.metrics
+    app = create_app(running.service, running.log, loaded.admin, parts.world.clock, metrics)
+    async with serving(app, loaded.admin.host, loaded.admin.port) as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
+    """SIGTERM and Ctrl-C ask for a graceful stop."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _first(group: BaseExceptionGroup[StopService]) -> BaseException:
+    """The error that stopped it, out of however many groups it came in."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def rules_of(loaded: Loaded) -> Rules:
+    """The settings that decisions depend on."""
+    safety, limits, fees = loaded.safety, loaded.limits, loaded.fees
+    return Rules(
+        limits=Limits(
+            actions_per_hour=safety.max_actions_per_hour,
+            transactions_per_minute=limits.transactions_per_minute or 0,
+            gas_wei_per_day=limits.gas_wei_per_wallet_per_day or 0,
+            tokens_per_day=limits.tokens_per_wallet_per_day or 0,
+        ),
+        breaker=BreakerPolicy(
+            max_consecutive_errors=safety.max_consecutive_errors, cooldown_us=int(safety.cooldown_secs * SECOND_US)
+        ),
+        fleet=FleetPolicy(
+            trip_share=safety.fleet_trip_share, trip_window_us=int(safety.fleet_trip_window_secs * SECOND_US)
+        ),
+        slot=SlotPolicy(stuck_after_us=int(fees.stuck_after_secs * SECOND_US), max_attempts=fees.max_attempts),
+        confirmations=loaded.chain.confirmations,
+        finality_blocks=loaded.chain.finality_blocks,
+    )
+
+
+def chain_rules_of(loaded: Loaded) -> ChainRules:
+    """What the chain asks of every transaction. MegaETH always sends and waits in one call."""
+    return ChainRules(
+        chain_id=loaded.chain.chain_id,
+        gas_limit_override=loaded.chain.gas_limit_override,
+        realtime=loaded.chain.use_realtime,
+        max_fee_cap_wei=loaded.fees.max_fee_wei,
+        bump_percent=loaded.fees.bump_percent,
+    )
+
+
+def pace_of(loaded: Loaded) -> Pace:
+    """How often lanes look, from the block time where it is known."""
+    block_secs = loaded.chain.block_time_secs or max(loaded.tick_secs, 1.0)
+    return Pace(push_secs=max(5 * block_secs, 1.0), park_secs=max(10 * loaded.tick_secs, 1.0))
+
+
+def fee_rules_of(loaded: Loaded) -> FeeRules:
+    """How fees follow the base fee."""
+    return FeeRules(cap_wei=loaded.fees.max_fee_wei, min_priority_fee_wei=loaded.fees.min_priority_fee_wei)
+
+
+def configured_wallets(loaded: Loaded) -> tuple[ConfiguredWallet, ...]:
+    """The enabled wallets of the settings."""
+    return tuple(
+        ConfiguredWallet(id=wallet.id, address=wallet.address, profile=wallet.profile, plugin=wallet.plugin)
+        for wallet in loaded.wallets
+        if wallet.enabled
+    )
+
+
+def _endpoint_status(edge: RpcEdge) -> list[EndpointStatus]:
+    return [
+        EndpointStatus(name=it.name, healthy=it.healthy, reason=it.reason, requests=it.requests, faults=it.faults)
+        for it in edge.status()
+    ]
