@@ -58,15 +58,15 @@ class Access:
         host = self._check_host(headers)
         self._check_site(headers, host)
         caller = self._caller(headers, client, host_name(host))
-        if needs == "operator" and caller.role != "operator":
-            raise Refusal(
-                403, f"{caller.actor} may look, not command: this needs a token with role operator", caller.actor
-            )
         if needs != "public" and caller.role == "public":
             raise Refusal(
                 401,
                 "this needs a token: send Authorization: Bearer TOKEN, one of [admin] tokens in the settings",
                 headers={"WWW-Authenticate": 'Bearer realm="ghost-fleet"'},
+            )
+        if needs == "operator" and caller.role != "operator":
+            raise Refusal(
+                403, f"{caller.actor} may look, not command: this needs a token with role operator", caller.actor
             )
         return caller
 

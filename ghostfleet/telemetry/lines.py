@@ -69,6 +69,10 @@ LINES: dict[type[ev.Event], tuple[Level, Callable[[Any], str]]] = {
     ev.AdminCommandRefused: (WARNING, lambda e: f"command {e.command} from {e.actor} at {e.remote} refused: {e.why}"),
     ev.EndpointTripped: (ERROR, lambda e: f"endpoint {e.endpoint} is left alone: class=endpoint_tripped {e.reason}"),
     ev.EndpointRecovered: (INFO, lambda e: f"endpoint {e.endpoint} answers again"),
+    ev.StoreRecovered: (
+        ERROR,
+        lambda e: f"the log can be written again, after it could not since {iso(e.failed_us)}: {e.reason}",
+    ),
     ev.ChainReorganised: (
         WARNING,
         lambda e: f"chain reorganised: {e.depth} blocks after {e.ancestor} replaced, head now {e.new_head.number}",

@@ -1,0 +1,253 @@
+"""Metrics and log lines say what was recorded: every event type has its words, and what operators grep and graph stays."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args, get_origin
+
+import msgspec
+import pytest
+
+from ghostfleet.domain import events as ev
+from ghostfleet.domain.state import fold
+from ghostfleet.domain.values import Address, AnswerClass, BlockRef, Call, Fees, Hash, Octets
+from ghostfleet.telemetry import Metrics, Telemetry, configure_logging
+from ghostfleet.telemetry.labels import OTHER, Label
+from ghostfleet.telemetry.lines import LINES, eth, level_of, words_of
+from ghostfleet.telemetry.logs import MAX_LINE_CHARS, one_line
+from ghostfleet.telemetry.moments import iso, parse_moment
+
+T0 = 1_767_225_600_000_000
+ADDRESS = Address(b"\x01" * 20)
+TX = Hash(b"\x02" * 32)
+BLOCK = BlockRef(7, Hash(b"\x03" * 32))
+
+
+def example(kind: Any) -> Any:
+    """Some value of a field's type: enough to walk the whole catalogue without listing its fields here."""
+    known = {
+        str: "text", int: 3, bool: True, float: 0.5, Hash: TX, Address: ADDRESS, Octets: Octets(b"\x04"),
+        BlockRef: BLOCK, Fees: Fees(2, 1), Call: Call(to=ADDRESS), AnswerClass: AnswerClass.RATE_LIMITED,
+    }  # fmt: skip
+    if kind in known:
+        return known[kind]
+    if get_origin(kind) is dict:
+        return {}
+    if get_origin(kind) is tuple:
+        return ()
+    return get_args(kind)[0] if not isinstance(get_args(kind)[0], type) else example(get_args(kind)[0])
+
+
+def sample(event: type[ev.Event], **fields: Any) -> ev.Event:
+    """An event of this type with example values, but for those named."""
+    hints = {field.name: field.type for field in msgspec.structs.fields(event)}
+    return event(**{name: fields.get(name, example(kind)) for name, kind in hints.items()})
+
+
+def recorded(events: Sequence[ev.Event], stream: str = "wallet/wallet-001") -> list[ev.Recorded]:
+    return [ev.Recorded(n, stream, n, T0 + n * 1_000_000, "c-1", event) for n, event in enumerate(events, 1)]
+
+
+def decided(number: int = 1, kind: str = "jack_in") -> ev.Event:
+    return sample(
+        ev.ActionDecided, action_id=f"wallet-001/{number}", plugin="ghostnet", kind=kind, balance_wei=4 * 10**15
+    )
+
+
+def signed(number: int = 1, attempt: int = 1, nonce: int = 0) -> ev.Event:
+    return sample(
+        ev.TransactionSigned, action_id=f"wallet-001/{number}", attempt=attempt, nonce=nonce, purpose="action"
+    )
+
+
+def measured(telemetry: Telemetry, state: Any = None) -> dict[str, float]:
+    """Samples as an operator reads them."""
+    text = telemetry.metrics.render(state or fold([]), ()).decode()
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line[0] != "#"}
+
+
+def told(events: Sequence[ev.Event]) -> Telemetry:
+    telemetry = Telemetry(Metrics("0.1.0"))
+    for each in recorded(events):
+        telemetry.on_event(each)
+    return telemetry
+
+
+@pytest.fixture
+def output() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    undo = configure_logging("debug", stream=stream)
+    yield stream
+    undo()
+
+
+@pytest.mark.parametrize("name", sorted(ev.CATALOGUE))
+def test_every_event_type_has_a_line_of_its_own(name: str, output: io.StringIO) -> None:
+    event = sample(ev.CATALOGUE[name])
+    stream = "fleet" if "wallet" not in name.lower() else "wallet/wallet-001"
+    Telemetry(Metrics("0")).on_event(ev.Recorded(9, stream, 1, T0, "c", event))
+    line = output.getvalue()
+    assert line.count("\n") == 1, "one line an event"
+    assert "could not be told" not in line
+    time, level, who, words = line.split(" ", 3)
+    assert time == "2026-01-01T00:00:00.000000Z"
+    assert level == logging.getLevelName(level_of(event))
+    assert who == ("fleet" if stream == "fleet" else "wallet-001")
+    assert words.endswith("(#9)\n")
+
+
+def test_no_line_for_a_type_that_is_not_in_the_catalogue() -> None:
+    assert set(LINES) == set(ev.CATALOGUE.values())
+
+
+def test_what_the_runbook_greps_for_is_there() -> None:
+    trip = sample(ev.BreakerTripped, errors=5)
+    assert "circuit breaker tripped after 5 errors" in words_of(trip)
+    assert all("circuit breaker" in words_of(sample(kind)) for kind in (ev.BreakerReset, ev.BreakerProbing))
+    failing = [
+        sample(ev.ErrorRecorded, counts=True), sample(ev.BroadcastFailed), sample(ev.TransactionMined, success=False),
+        sample(ev.ActionRejected, counts=True), sample(ev.ActionFailed, counts=True), trip,
+    ]  # fmt: skip
+    assert all(level_of(event) == logging.ERROR for event in failing)
+    assert "class=rate_limited" in words_of(sample(ev.BroadcastFailed, error_class=AnswerClass.RATE_LIMITED))
+
+
+def test_actions_count_by_plugin_kind_and_outcome() -> None:
+    telemetry = told([
+        decided(1), signed(1), sample(ev.ActionSucceeded, action_id="wallet-001/1"),
+        decided(2, "extract"), sample(ev.ActionRejected, action_id="wallet-001/2", counts=True, error_class="reverted"),
+        decided(3), signed(3), sample(ev.ActionFailed, action_id="wallet-001/3"),
+    ])  # fmt: skip
+    values = measured(telemetry)
+    assert values['ghost_fleet_actions_total{kind="jack_in",outcome="succeeded",plugin="ghostnet"}'] == 1
+    assert values['ghost_fleet_actions_total{kind="extract",outcome="rejected",plugin="ghostnet"}'] == 1
+    assert values['ghost_fleet_actions_total{kind="jack_in",outcome="failed",plugin="ghostnet"}'] == 1
+    assert values['ghost_fleet_errors_total{class="reverted"}'] == 1
+    assert values['ghost_fleet_transactions_total{status="signed"}'] == 2
+    assert values["ghost_fleet_last_action_timestamp_seconds"] == T0 / 1e6 + 7
+
+
+def test_a_rejection_that_counts_no_error_is_no_error() -> None:
+    values = measured(told([decided(), sample(ev.ActionRejected, action_id="wallet-001/1", counts=False)]))
+    assert not any(name.startswith("ghost_fleet_errors_total") for name in values)
+
+
+def test_gas_fees_and_trips_add_up_under_the_names_operators_graph() -> None:
+    mined = sample(ev.TransactionMined, success=True, gas_used=21_000, gas_price_wei=10**9)
+    values = measured(told([mined, mined, sample(ev.BreakerTripped), sample(ev.BreakerTripped)]))
+    assert values["ghost_fleet_gas_used_total"] == 42_000
+    assert values["ghost_fleet_fees_spent_eth_total"] == pytest.approx(0.000042)
+    assert values["ghost_fleet_circuit_breaker_trips"] == 2
+    assert "ghost_fleet_circuit_breaker_trips_total" not in values
+
+
+def registered() -> ev.Event:
+    return sample(ev.WalletRegistered, plugin="ghostnet")
+
+
+def test_gauges_are_the_fold_and_balances_are_in_eth() -> None:
+    state = fold(recorded([registered(), decided(), signed(), sample(ev.BreakerTripped)]))
+    values = measured(told([]), state)
+    assert values['ghost_fleet_wallet_balance{wallet="wallet-001"}'] == 0.004
+    assert values["ghost_fleet_open_slots"] == 1
+    assert values['ghost_fleet_wallets{state="tripped"}'] == 1
+    assert values["ghost_fleet_log_position"] == state.position == 4
+
+
+def test_an_action_that_was_open_at_the_start_keeps_its_kind() -> None:
+    telemetry = Telemetry(Metrics("0"))
+    state = fold(recorded([registered(), decided(), signed()]))
+    telemetry.start(state)
+    assert 0 < measured(telemetry)["ghost_fleet_last_action_timestamp_seconds"] <= T0 / 1e6 + 3
+    telemetry.on_event(recorded([sample(ev.ActionSucceeded, action_id="wallet-001/1")])[0])
+    assert measured(telemetry)['ghost_fleet_actions_total{kind="jack_in",outcome="succeeded",plugin="ghostnet"}'] == 1
+
+
+def test_a_label_has_a_bounded_number_of_values() -> None:
+    label = Label(limit=2)
+    assert [label(value) for value in ("a", "b", "c", "a", "d" * 500)] == ["a", "b", OTHER, "a", OTHER]
+    assert Label()('x"\n{evil}' + "y" * 500) == ("x_evil_" + "y" * 500)[: len("x_evil_") + 64 - len('x"\n{evil}')]
+
+
+def test_open_actions_are_forgotten_when_they_end() -> None:
+    telemetry = told([
+        decided(), signed(), sample(ev.ActionSucceeded, action_id="wallet-001/1"),
+        sample(ev.TransactionFinal, action_id="wallet-001/1"),
+    ])  # fmt: skip
+    assert not telemetry._open
+
+
+def test_telling_never_fails_into_the_engine(output: io.StringIO) -> None:
+    class Unheard(ev.Event, frozen=True, kw_only=True):
+        """Not in the catalogue."""
+
+    Telemetry(Metrics("0")).on_event(ev.Recorded(5, "fleet", 1, T0, "", Unheard()))
+    assert "event #5 could not be told" in output.getvalue()
+
+
+def test_a_line_stays_one_line_of_bounded_length(output: io.StringIO) -> None:
+    hostile = "429\nfake line\r\x1b[2J\u2028" + "x" * 100_000
+    Telemetry(Metrics("0")).on_event(recorded([sample(ev.ErrorRecorded, message=hostile)])[0])
+    written = output.getvalue()
+    assert written.count("\n") == 1
+    assert written.endswith("\n")
+    assert not {"\r", "\x1b", "\u2028"} & set(written)
+    assert len(written) < MAX_LINE_CHARS + 300
+    assert one_line("ä" * 3000).endswith("[cut]")
+
+
+def test_json_lines_carry_wallet_level_and_position() -> None:
+    stream = io.StringIO()
+    undo = configure_logging("info", json=True, stream=stream)
+    try:
+        Telemetry(Metrics("0")).on_event(recorded([sample(ev.BreakerTripped, errors=5)])[0])
+        logging.getLogger("ghostfleet.http").warning("plain %s", "words")
+    finally:
+        undo()
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first["wallet"] == "wallet-001"
+    assert first["level"] == "ERROR"
+    assert (first["event"], first["position"], first["correlation"]) == ("BreakerTripped", 1, "c-1")
+    assert second["message"] == "plain words"
+    assert "wallet" not in second
+
+
+def test_logging_is_configured_for_our_logger_only_and_can_be_undone() -> None:
+    before = (logging.getLogger().handlers[:], logging.getLogger("ghostfleet").handlers[:])
+    undo = configure_logging("warning", stream=io.StringIO())
+    assert logging.getLogger().handlers == before[0]
+    assert logging.getLogger("ghostfleet").level == logging.WARNING
+    undo()
+    assert logging.getLogger("ghostfleet").handlers == before[1]
+    with pytest.raises(ValueError, match="LOUD"):
+        configure_logging("loud")
+
+
+@pytest.mark.parametrize(
+    ("text", "time_us"),
+    [
+        ("2026-01-01T00:00:00Z", T0), ("2026-01-01T00:00:00.000007+00:00", T0 + 7), ("2026-01-01", T0),
+        ("2026-01-01T01:00:00+01:00", T0), (str(T0), T0), ("0", 0),
+    ],
+)  # fmt: skip
+def test_moments_are_read_in_both_ways(text: str, time_us: int) -> None:
+    assert parse_moment(text) == time_us
+    assert parse_moment(iso(time_us)) == time_us
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "yesterday", "2026-13-01", "1969-12-31T23:59:59Z", "9" * 19, "٣", "2026-01-01T25:00"]
+)
+def test_other_moments_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no moment|is not between"):
+        parse_moment(text)
+
+
+def test_eth_is_exact() -> None:
+    assert (eth(5 * 10**15), eth(0), eth(10**18), eth(-1)) == (
+        "0.005 ETH",
+        "0 ETH",
+        "1 ETH",
+        "-0.000000000000000001 ETH",
+    )
