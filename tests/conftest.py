@@ -5,17 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ghostfleet.devnet.embedded import serving
 from ghostfleet.devnet.launch import find_anvil, running_anvil
 from ghostfleet.devnet.process import Devnet
-
-
-class Chain:
-    """A development chain for one test."""
-
-    def __init__(self, url: str, engine: str) -> None:
-        self.url = url
-        self.engine = engine
 
 
 def block_time_of(request: pytest.FixtureRequest) -> float:
@@ -35,7 +26,9 @@ async def anvil(request: pytest.FixtureRequest) -> AsyncIterator[Devnet]:
 
 
 @pytest.fixture
-async def embedded(request: pytest.FixtureRequest) -> AsyncIterator[Chain]:
+async def embedded(request: pytest.FixtureRequest) -> AsyncIterator[Devnet]:
     """A fresh embedded chain, served from the test's own process: no import of py-evm a test."""
+    from ghostfleet.devnet.embedded import serving  # py-evm takes a second to import: only who needs it pays
+
     async with serving(block_time_secs=block_time_of(request)) as url:
-        yield Chain(url, "embedded")
+        yield Devnet(url, "embedded", None)

@@ -5,9 +5,9 @@ from functools import cache
 import coincurve
 import msgspec
 from eth_account.hdaccount import key_from_seed, seed_from_mnemonic
-from eth_hash.auto import keccak
 
 from ghostfleet.domain.values import Address, Octets
+from ghostfleet.keys.addresses import address_of
 
 MNEMONIC = "test test test test test test test test test test test junk"
 DEV_ACCOUNTS = 10
@@ -22,15 +22,9 @@ class DevAccount(msgspec.Struct, frozen=True):
     private_key: Octets
 
 
-def address_of(private_key: bytes) -> Address:
-    """The address of a private key. Raises ValueError when it is no key."""
-    public = coincurve.PrivateKey(private_key).public_key.format(compressed=False)
-    return Address(keccak(public[1:])[-20:])
-
-
 @cache
 def dev_accounts() -> tuple[DevAccount, ...]:
     """The first DEV_ACCOUNTS of m/44'/60'/0'/0/n, in order."""
     seed = seed_from_mnemonic(MNEMONIC, "")
     keys = [Octets(key_from_seed(seed, f"m/44'/60'/0'/0/{index}")) for index in range(DEV_ACCOUNTS)]
-    return tuple(DevAccount(address_of(key), key) for key in keys)
+    return tuple(DevAccount(address_of(coincurve.PrivateKey(key)), key) for key in keys)

@@ -18,11 +18,11 @@ POLL_SECS = 0.01
 
 
 class Devnet(msgspec.Struct, frozen=True):
-    """A running development chain: where it answers, which engine it is, and its process."""
+    """A running development chain: where it answers, which engine it is, and its process (None: served from this one)."""
 
     url: str
     engine: Literal["anvil", "embedded"]
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | None
 
 
 def free_port() -> int:

@@ -32,7 +32,7 @@ class MinedBlock(msgspec.Struct, frozen=True, kw_only=True):
 
 def type_of(transaction: SignedTransactionAPI) -> int:
     """0 legacy, 1 access list, 2 dynamic fee ..."""
-    return int(transaction.type_id) if isinstance(transaction, TypedTransaction) else 0
+    return int(transaction.type_id or 0) if isinstance(transaction, TypedTransaction) else 0
 
 
 def effective_price_wei(transaction: SignedTransactionAPI, base_fee_wei: int) -> int:
