@@ -4,10 +4,10 @@ Exit codes:
 
     0    done
     1    checked and found wrong: invalid settings, a log that does not verify, a demo with mismatches
-    2    bad usage or bad input: an unknown option, a file that is not there, keys that do not open
+    2    bad usage or bad input: an unknown option, settings that cannot be used, keys that do not open
     3    refused to start, or had to stop: another process holds the log, the chain is not the one in the log
     4    the running service cannot be reached
-    5    the running service refused
+    5    the running service refused: no or wrong token, no such wallet
     70   a fault of ours; --log-level debug shows where
     130  interrupted
 
