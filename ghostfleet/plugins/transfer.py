@@ -29,6 +29,19 @@ MIN_GAS = 21_000
 MAX_GAS = 30_000_000
 
 
+class AmountRange(Section):
+    """`{min = "1", max = "1000"}`: any amount of the range, its ends included."""
+
+    min: WeiAmount
+    max: WeiAmount
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.max < self.min:
+            raise ValueError("max is less than min: give a range from min up to max")
+        return self
+
+
 class TransferSettings(Section):
     """`[plugins.transfer]`."""
 
@@ -36,8 +49,9 @@ class TransferSettings(Section):
     to: Literal["self"] | AddressText | Annotated[list[AddressText], Field(min_length=1, max_length=MAX_RECIPIENTS)] = (
         Field(default="self", description='"self", an address, or a list of addresses to choose from.')
     )
-    min_wei: WeiAmount = Field(default=1, description="The least amount of a transfer, smallest units.")
-    max_wei: WeiAmount = Field(default=1, description="The largest amount of a transfer, smallest units.")
+    amount_wei: WeiAmount | AmountRange = Field(
+        default=1, description='Smallest units: an amount, or {min = "1", max = "1000"} to draw from.'
+    )
     keep_wei: WeiAmount | None = Field(
         default=None, description=f"What always stays in the wallet; by default {KEEP_NATIVE_WEI} of the native coin."
     )
@@ -46,9 +60,7 @@ class TransferSettings(Section):
     )
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.max_wei < self.min_wei:
-            raise ValueError("max_wei is less than min_wei: give a range from min_wei up to max_wei")
+    def _gas_is_for_native(self) -> Self:
         if self.gas is not None and self.asset != "native":
             raise ValueError('gas is for asset = "native": a token\'s transfer is estimated; remove it')
         return self
@@ -74,6 +86,8 @@ class TransferPlugin(Plugin[TransferView]):
     def __init__(self, settings: TransferSettings, *, chain_id: int) -> None:
         super().__init__(settings, chain_id=chain_id)
         self.token = None if settings.asset == "native" else parse_address(settings.asset)
+        amount = settings.amount_wei
+        self.least_wei, self.most_wei = (amount, amount) if isinstance(amount, int) else (amount.min, amount.max)
         self.keep_wei = settings.keep_wei
         if self.keep_wei is None:
             self.keep_wei = KEEP_NATIVE_WEI if self.token is None else 0
@@ -85,10 +99,10 @@ class TransferPlugin(Plugin[TransferView]):
         return TransferView(holds_wei=await read(chain, self.token, BALANCE_OF, wallet.address))
 
     def decide(self, view: Any, wallet: WalletFacts, profile: Profile, random: Random) -> Action | Rest:
-        most_wei = min(self.settings.max_wei, view.holds_wei - self.keep_wei)
-        if most_wei < self.settings.min_wei:
+        most_wei = min(self.most_wei, view.holds_wei - self.keep_wei)
+        if most_wei < self.least_wei:
             return Rest(reason=f"holds {view.holds_wei} wei, keeps {self.keep_wei} wei: nothing to transfer")
-        amount_wei = random.randint(self.settings.min_wei, most_wei)
+        amount_wei = random.randint(self.least_wei, most_wei)
         to = random.choice(self.recipients) if self.recipients else wallet.address
         call = Call(to=to, value_wei=amount_wei)
         if self.token is not None:

@@ -17,11 +17,13 @@ EAGER_PER_HOUR = 6.0
 """A wallet of so many actions per hour takes every second chance of an optional action."""
 MIN_BET_WEI = 10**17
 """A smaller bet costs more gas than it moves."""
+TOP_UP_CHANCE = 0.5
+"""How often the most eager add to a stake when there is nothing better to do."""
 SMALLEST_TOP_UP = 100
 """A stake is not topped up by less than this part of it."""
 APPROVED_BETS = 20
 """An approval to ArcadeCore is for so many bets of the present size, and never for more than the wallet holds."""
-BET_MARGIN_SECS = 1
+BET_MARGIN_SECS = 2
 """Betting that ends sooner is over by the time the bet arrives."""
 TRACED_REST_SECS = 3600.0
 POOR_REST_SECS = 300.0
@@ -88,9 +90,11 @@ def hold_secs(level: Level, profile: Profile) -> float:
     return level.scan_interval_secs * (0.25 + 5.75 * profile.patience**2)
 
 
-def worth_claiming_wei(position: Position, profile: Profile) -> int:
-    """From what on rewards are worth a transaction: 0.1 % of the stake for the restless, 3 % for the patient."""
-    return max(1, _part(position.amount_wei, 0.001 + 0.029 * profile.patience**2))
+def worth_claiming_wei(position: Position, level: Level, profile: Profile) -> int:
+    """From what on rewards are worth a transaction. Survivors live on those who are traced, so a level's death rate is
+    about what a scan pays: the restless take a fiftieth of that, the patient wait for half."""
+    share = level.death_rate_bps / 10_000 * (0.02 + 0.45 * profile.patience**2)
+    return max(1, _part(position.amount_wei, share))
 
 
 def choose_level(levels: Sequence[Level], profile: Profile, random: Random) -> Level | None:
@@ -134,7 +138,7 @@ def _claim(
     view: GhostnetView, position: Position, level: Level, deployment: Deployment, profile: Profile, random: Random
 ) -> Action | None:
     """When it is worth it; the cautious also just before a scan, which would take rewards and all."""
-    worth_wei = worth_claiming_wei(position, profile)
+    worth_wei = worth_claiming_wei(position, level, profile)
     before_scan = level.next_scan_secs - view.now_secs <= 2 * profile.action_interval_secs
     if before_scan and random.random() > profile.risk_tolerance:
         worth_wei = max(1, worth_wei // 10)
@@ -146,7 +150,7 @@ def _claim(
 def _top_up(
     view: GhostnetView, position: Position, deployment: Deployment, profile: Profile, random: Random
 ) -> Action | None:
-    if random.random() >= eagerness(profile):
+    if random.random() >= TOP_UP_CHANCE * eagerness(profile):
         return None
     amount_wei = _part(view.data_wei, 0.02 + 0.18 * profile.risk_tolerance * random.random())
     if amount_wei <= 0 or amount_wei < position.amount_wei // SMALLEST_TOP_UP:
