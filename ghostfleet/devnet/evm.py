@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from eth.abc import ReceiptAPI, SignedTransactionAPI, StateAPI, TransactionBuilderAPI, VirtualMachineAPI
-from eth.exceptions import VMError
+from eth.exceptions import PyEVMError, VMError
+from eth_keys.exceptions import BadSignature
+from eth_keys.exceptions import ValidationError as KeysValidationError
 from eth_tester import PyEVMBackend
 from eth_utils.exceptions import ValidationError
 from rlp.exceptions import RLPException
@@ -225,9 +227,9 @@ class EmbeddedChain:
             transaction = self._builder.decode(raw)
             transaction.check_signature_validity()
             sender = transaction.sender
-        except ValidationError:
+        except (ValidationError, BadSignature, KeysValidationError):
             raise refused("invalid sender") from None
-        except (RLPException, IndexError, TypeError, ValueError, NotImplementedError) as error:
+        except (RLPException, PyEVMError, IndexError, TypeError, ValueError, NotImplementedError) as error:
             raise refused(f"invalid RLP data: the transaction cannot be decoded ({type(error).__name__})") from None
         if len(sender) != 20:
             raise refused("invalid sender")

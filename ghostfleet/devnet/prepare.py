@@ -33,6 +33,7 @@ MIN_STAKE_WEI = 10 * TOKEN
 DATA_BY_PROFILE = {"whale": 20_000, "grinder": 5_000, "degen": 4_000, "casual": 2_000, "sniper": 3_000}
 """DATA that a wallet starts with, whole tokens. The profiles in the order in which they are dealt out."""
 MIN_INTERVAL_SECS = 0.05
+TRANSFER_GAS = 21_000
 JITTER_PCT = 30
 
 
@@ -143,7 +144,7 @@ def _tables(
 
 def _plugin_tables(deployment: Deployment | None, transfer_to: Address | None) -> list[tuple[str, dict[str, Any]]]:
     if deployment is None:
-        transfer: dict[str, Any] = {"amount_wei": "1"}
+        transfer: dict[str, Any] = {"amount_wei": "1", "gas": TRANSFER_GAS}
         if transfer_to is not None:
             transfer["to"] = checksummed(transfer_to)
         return [("plugins", {"enabled": ["transfer"]}), ("plugins.transfer", transfer)]
