@@ -60,6 +60,14 @@ def _no_blanks(value: str) -> str:
     return value
 
 
+def _no_key(value: str) -> str:
+    """A key pasted into the wrong line would be in every log line: names and paths do not look like one."""
+    if LIKE_A_KEY.fullmatch(value):
+        raise ValueError("it looks like a private key: those stand under private_key or, better, in a keystore")
+    return value
+
+
+LIKE_A_KEY = re.compile(r"\s*(0[xX])?[0-9a-fA-F]{64}\s*")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -69,8 +77,9 @@ def _name(value: str) -> str:
     return value
 
 
-Name = Annotated[str, AfterValidator(_name)]
-Text = Annotated[str, AfterValidator(_no_blanks)]
+Name = Annotated[str, AfterValidator(_name), AfterValidator(_no_key)]
+KeyText = Annotated[str, AfterValidator(_no_blanks)]
+Text = Annotated[KeyText, AfterValidator(_no_key)]
 Url = Annotated[str, AfterValidator(_url)]
 AddressText = Annotated[str, AfterValidator(_address)]
 WeiAmount = Annotated[int, BeforeValidator(_whole_wei), Field(ge=0, le=MAX_WEI)]
@@ -132,7 +141,7 @@ class WalletSettings(Section):
     id: Name = Field(description="Name of the wallet in the log, in metrics and commands; never reuse one.")
     address: AddressText = Field(description="Its address, as a check on the key.")
     profile: Name = Field(description="A built-in profile or one of [profiles].")
-    private_key: Text | None = Field(default=None, description="The key itself, for development only.")
+    private_key: KeyText | None = Field(default=None, description="The key itself, for development only.")
     keyfile: Text | None = Field(default=None, description="Keystore V3 file, relative to the settings file.")
     password_file: Text | None = Field(
         default=None, description="Password of this keystore, where it differs from the one of [keys]."

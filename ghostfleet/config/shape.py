@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ghostfleet.config.environment import ENVIRONMENT, KeyPath
-from ghostfleet.config.problems import Problem, nearest, problem
-from ghostfleet.config.settings import MAX_WALLETS, SECTIONS, ProfileSettings, Section, WalletSettings
+from ghostfleet.config.problems import Problem, nearest, problem, shown
+from ghostfleet.config.settings import LIKE_A_KEY, MAX_WALLETS, NAME, SECTIONS, ProfileSettings, Section, WalletSettings
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -130,6 +130,8 @@ def _read_profiles(shape: Shape, profiles: object) -> None:
         return
     for name, content in profiles.items():
         shape.profile_names.add(name)
+        if not NAME.fullmatch(name) or LIKE_A_KEY.fullmatch(name):
+            shape.report(("profiles", name), "is no name for a profile", "letters, digits, dots, dashes, underscores")
         read = shape.read(ProfileSettings, content, ("profiles", name))
         if read is not None:
             shape.profiles[name] = read
@@ -164,7 +166,7 @@ def _value(key: str, value: object) -> str:
     if isinstance(value, int | float):
         text = f"{value:g}" if isinstance(value, float) else str(value) if abs(value) < 10**30 else "a huge number"
     elif isinstance(value, str):
-        text = repr(value)
+        text = repr(shown(value))  # hidden before it is cut: half a key is a secret too
     else:
         return _kind(value)
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"

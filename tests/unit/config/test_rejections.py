@@ -21,6 +21,15 @@ REASONS = {
     "unknown key of a plugin": (
         [("min_stake", "min_steak")], "plugins.ghostnet.min_steak", "unknown key", "`min_stake`",
     ),
+    "a key in the place of a name": (
+        [('"ghost-fleet-testnet"', f'"{"11" * 32}"')], "service.name", "<hidden>", "looks like a private key",
+    ),
+    "a key in a longer text": (
+        [('"wallet-003"', f'"the key of this wallet is {"ab" * 32}"')], "wallets[2].id", "'the key of this wallet is <hidden>'", "letters",
+    ),
+    "a key in the name of a profile": (
+        [("[profiles.nightowl]", f"[profiles.nightowl]\n[profiles.{'11' * 32}]")], "profiles.<hidden>", "no name", "letters",
+    ),
     "missing key": ([("chain_id = 6343\n", "")], "chain.chain_id", "is missing", "Id of the chain"),
     "missing endpoint": ([('rpc_url = "https://carrot.megaeth.com/rpc"\n', "")], "chain.rpc_url", "is missing", "rpc_urls"),
     "endpoint of another kind": ([("https://carrot", "wss://carrot")], "chain.rpc_url", "not accepted", "https://"),
