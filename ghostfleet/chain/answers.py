@@ -1,0 +1,207 @@
+"""What does a node's answer mean for what to do next? One table, tested row by row against ../shared facts.
+
+Match on the message, case-insensitively, prefixes stripped: codes are mostly -32000 and say little. Order matters.
+"""
+
+import re
+
+import msgspec
+
+from ghostfleet.domain.values import AnswerClass, Octets
+
+MAX_MESSAGE = 300
+_PREFIX = re.compile(r"^(?:err|error|rpc error|invalid transaction|internal error)\s*:\s*", re.IGNORECASE)
+_RETRY_IN = re.compile(r"retry in (\d+(?:\.\d+)?)\s*s", re.IGNORECASE)
+_NONCE = re.compile(r"(?:current nonce|expected nonce|next nonce|account nonce|tx nonce)[^\d]{0,4}(\d+)", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A refusal, sorted."""
+
+    cls: AnswerClass
+    message: str
+    code: int | None = None
+    data: Octets | None = None
+    retry_after_secs: float | None = None
+    nonce: int | None = None
+
+
+RATE_LIMIT_CODES = frozenset({-32005, -32021, -32022, -32007, -32029, -32097})
+
+TABLE: tuple[tuple[AnswerClass, tuple[str, ...]], ...] = (
+    (AnswerClass.MAYBE_SENT, ("realtime transaction expired", "unknown transaction")),
+    (
+        AnswerClass.RATE_LIMITED,
+        (
+            "rate limit",
+            "too many requests",
+            "compute unit",
+            "network traffic limit",
+            "rabbit hole is full",
+            "capacity exceeded",
+        ),
+    ),
+    (
+        AnswerClass.REPLACEMENT_UNDERPRICED,
+        ("replacement transaction underpriced", "another transaction with same nonce", "replacement underpriced"),
+    ),
+    (
+        AnswerClass.ALREADY_KNOWN,
+        (
+            "already known",
+            "alreadyknown",
+            "known transaction",
+            "ownnoncealreadyused",
+            "same hash was already imported",
+            "alreadyimported",
+            "already imported",
+        ),
+    ),
+    (
+        AnswerClass.NONCE_GAP,
+        (
+            "nonce too high",
+            "noncegap",
+            "future nonce",
+            "nonce too far in the future",
+            "exceeds next nonce",
+            "nonce out of range",
+        ),
+    ),
+    (
+        AnswerClass.NONCE_TOO_LOW,
+        (
+            "nonce too low",
+            "oldnonce",
+            "invalid transaction nonce",
+            "pool(stale)",
+            "transaction is outdated",
+            "nonce has already been used",
+        ),
+    ),
+    (AnswerClass.NODE_FEE_CAP, ("exceeds the configured cap", "transaction fee cap exceeded")),
+    (
+        AnswerClass.MALFORMED,
+        (
+            "max priority fee per gas higher than max fee per gas",
+            "tip above fee cap",
+            "intrinsic gas too low",
+            "intrinsic gas exceeds gas limit",
+            "exceeds block gas limit",
+            "gas limit exceeds block",
+            "gaslimitexceeded",
+            "sendercontract",
+            "senderiscontract",
+            "invalid sender",
+            "forbidden sender",
+            "oversized data",
+            "negative value",
+            "gas uint64 overflow",
+            "invalid chain id",
+            "invalid signature",
+            "invalid rlp",
+            "rlp:",
+        ),
+    ),
+    (
+        AnswerClass.UNDERPRICED,
+        (
+            "transaction underpriced",
+            "less than block base fee",
+            "gas price below",
+            "below minimum",
+            "feetoolow",
+            "maxfeepergas too low",
+            "max fee per gas too low",
+            "gas price too low",
+            "gas price minimum floor",
+            "fee too low",
+        ),
+    ),
+    (
+        AnswerClass.INSUFFICIENT_FUNDS,
+        (
+            "insufficient funds",
+            "insufficientfunds",
+            "upfront cost exceeds account balance",
+            "would cause overdraft",
+            "not enough funds",
+        ),
+    ),
+    (
+        AnswerClass.POOL_FULL,
+        ("txpool is full", "pool is full", "queue full", "pool full", "too many transactions in the queue"),
+    ),
+    (AnswerClass.REVERTED, ("execution reverted", "vm exception", "revert")),
+    (
+        AnswerClass.ENDPOINT_FAULT,
+        (
+            "header not found",
+            "missing trie node",
+            "context deadline exceeded",
+            "i/o timeout",
+            "network is unreachable",
+            "connection refused",
+            "not whitelisted",
+            "backend response too large",
+            "block is out of range",
+            "bad gateway",
+        ),
+    ),
+    (AnswerClass.MALFORMED, ("invalid",)),
+)
+"""Class by words in the message, first match wins."""
+
+EXACT = {"invalid": AnswerClass.MALFORMED}
+
+
+def clean(message: str) -> str:
+    """A node's words, safe to record: one line, no control characters, bounded."""
+    text = _CONTROL.sub(" ", message).strip()
+    while True:
+        stripped = _PREFIX.sub("", text)
+        if stripped == text:
+            return text[:MAX_MESSAGE]
+        text = stripped
+
+
+def sort_error(code: int | None, message: str, data: object = None, http_status: int = 200) -> Answer:
+    """Sort a JSON-RPC error object, or an HTTP failure (then `code` is None)."""
+    words = clean(message)
+    retry = _RETRY_IN.search(words)
+    nonce = _NONCE.search(words)
+    return Answer(
+        cls=_class(code, words.lower(), http_status),
+        message=words,
+        code=code,
+        data=revert_data(data),
+        retry_after_secs=float(retry.group(1)) if retry else None,
+        nonce=int(nonce.group(1)) if nonce else None,
+    )
+
+
+def _class(code: int | None, words: str, http_status: int) -> AnswerClass:
+    if http_status == 429 or code in RATE_LIMIT_CODES:
+        return AnswerClass.RATE_LIMITED
+    for cls, phrases in TABLE[:-1]:
+        if any(phrase in words for phrase in phrases):
+            return cls
+    if words in EXACT:
+        return EXACT[words]
+    if code == 3:
+        return AnswerClass.REVERTED
+    if http_status == 408 or http_status >= 500 or code == -32601:
+        return AnswerClass.ENDPOINT_FAULT
+    return AnswerClass.MAYBE_SENT
+
+
+def revert_data(data: object) -> Octets | None:
+    """The revert bytes out of an error's `data`, in the shapes that nodes use."""
+    if isinstance(data, dict):
+        data = data.get("data") or data.get("result")
+    if isinstance(data, str):
+        found = re.search(r"0x[0-9a-fA-F]*", data)
+        if found and len(found.group()) % 2 == 0:
+            return Octets.from_hex(found.group())
+    return None
