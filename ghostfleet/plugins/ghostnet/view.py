@@ -75,32 +75,48 @@ class GhostnetView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def observe(wallet: Address, chain: ChainView, deployment: Deployment) -> GhostnetView:
-    """8 calls with a position, 4 and up to 10 for the levels without; 5 more with HashCrash."""
-    core, token = deployment.ghost_core, deployment.data_token
-    now_secs, paused, data_wei, allowance_wei, position, game = await asyncio.gather(
+    """9 calls with a position, 10 and another for each level within reach without; 5 more with HashCrash."""
+    core = deployment.ghost_core
+    now_secs, paused, allowance_wei, stake, game = await asyncio.gather(
         chain.head_time_secs(),
         _paused(chain, core),
-        read(chain, token, protocol.BALANCE_OF, wallet),
-        read(chain, token, protocol.ALLOWANCE, wallet, core),
-        _position(wallet, chain, core),
+        read(chain, deployment.data_token, protocol.ALLOWANCE, wallet, core),
+        _stake(wallet, chain, deployment),
         _game(wallet, chain, deployment),
     )
-    levels: tuple[Level, ...] = ()
-    cheapest_wei = 0
-    if position is None:
-        levels, cheapest_wei = await _affordable_levels(chain, deployment, data_wei)
-    elif position.alive:
-        position, levels = await _details(wallet, chain, core, position)
     return GhostnetView(
         now_secs=now_secs,
         paused=paused,
-        data_wei=data_wei,
+        data_wei=stake.data_wei,
         core_allowance_wei=allowance_wei,
-        position=position,
-        levels=levels,
-        cheapest_wei=cheapest_wei,
+        position=stake.position,
+        levels=stake.levels,
+        cheapest_wei=stake.cheapest_wei,
         game=game,
     )
+
+
+class _Stake(msgspec.Struct, frozen=True, kw_only=True):
+    """What is at stake, or could be."""
+
+    data_wei: int
+    position: Position | None
+    levels: tuple[Level, ...] = ()
+    cheapest_wei: int = 0
+
+
+async def _stake(wallet: Address, chain: ChainView, deployment: Deployment) -> _Stake:
+    data_wei, position = await asyncio.gather(
+        read(chain, deployment.data_token, protocol.BALANCE_OF, wallet),
+        _position(wallet, chain, deployment.ghost_core),
+    )
+    if position is None:
+        levels, cheapest_wei = await _affordable_levels(chain, deployment, data_wei)
+        return _Stake(data_wei=data_wei, position=None, levels=levels, cheapest_wei=cheapest_wei)
+    if not position.alive:
+        return _Stake(data_wei=data_wei, position=position)
+    position, levels = await _details(wallet, chain, deployment.ghost_core, position)
+    return _Stake(data_wei=data_wei, position=position, levels=levels)
 
 
 async def _paused(chain: ChainView, core: Address) -> bool:

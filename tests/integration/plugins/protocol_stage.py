@@ -6,7 +6,7 @@ from typing import Any
 
 from ghostfleet.devnet.client import DevnetClient
 from ghostfleet.devnet.contracts import artifact
-from ghostfleet.devnet.deploy import Deployment, Scale, deploy_with, transaction
+from ghostfleet.devnet.deploy import Deployment, Scale, deploy_with
 from ghostfleet.devnet.fund import fund
 from ghostfleet.domain.values import Address, Call, Hash, LogEntry, Octets, WalletId
 from ghostfleet.errors import GhostFleetError
@@ -120,13 +120,13 @@ class Stage:
         )
         assert succeeded
 
-    async def why_refused(self, sender: Address, call: Call) -> Octets:
-        """What the contract answers instead, as bytes: the custom error."""
+    async def why_refused(self, sender: Address, call: Call) -> str:
+        """What the node says instead of an answer."""
         request = {"from": str(sender), "to": str(call.to), "data": str(call.data)}
         try:
             await self.client.call("eth_call", request, "latest")
         except GhostFleetError as error:
-            return Octets(str(error).encode())
+            return str(error)
         raise AssertionError("it was not refused")
 
 
