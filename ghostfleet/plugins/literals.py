@@ -37,6 +37,8 @@ def parse_literal(kind: str, literal: object) -> Any:
 
 def parse_integer(kind: str, literal: object) -> int:
     """A whole number within the type's range."""
+    if not kind.startswith(("uint", "int")) or kind.endswith("]"):
+        raise ValueError(f"a range is for whole numbers, this is {kind}: give {{choices = [...]}}")
     if isinstance(literal, str) and _INTEGER.fullmatch(literal):
         literal = int(literal)
     if isinstance(literal, bool) or not isinstance(literal, int):
