@@ -144,6 +144,7 @@ def wallet_status(wallet: Wallet) -> JsonObject:
         "plugin": wallet.plugin,
         "state": wallet_state(wallet),
         "breaker": {
+            "state": type(breaker).__name__.lower(),
             "errors": breaker.errors if isinstance(breaker, Closed) else None,
             "until": iso(breaker.until_us) if isinstance(breaker, Tripped) else None,
         },

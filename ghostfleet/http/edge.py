@@ -1,4 +1,4 @@
-"""What surrounds every answer: a request id, security headers, and bounds on bodies and on clients that do not read."""
+"""What surrounds every answer: a request id, security headers, and bounds on heads and bodies."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,12 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ghostfleet.http.problems import Problem, problem_response
 
+MAX_HEAD_BYTES = 16 * 1024
 MAX_BODY_BYTES = 16 * 1024
 """A command's body is a reason in words."""
 BODY_SECS = 10.0
 """Until a body has to be here."""
-SEND_SECS = 30.0
-"""A client that does not take the next piece of an answer for so long is cut off."""
 
 SECURITY_HEADERS = {
     "cache-control": "no-store",
@@ -47,16 +46,30 @@ class Edge:
                 headers["x-request-id"] = request_id
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
-            async with asyncio.timeout(SEND_SECS):
-                await send(message)
+            await send(message)
 
-        headers = Headers(scope=scope)
-        if "transfer-encoding" in headers and "content-length" in headers:
-            # RFC 9112, 6.1: two lengths are how requests are smuggled past a proxy.
-            smuggled = Problem(400, "two lengths of one body", headers={"Connection": "close"})
-            await problem_response(smuggled, request_id)(scope, receive, guarded_send)
+        refused = _unfit(scope)
+        if refused is not None:
+            await problem_response(refused, request_id)(scope, receive, guarded_send)
             return
         await self._app(scope, receive, guarded_send)
+
+
+def _unfit(scope: Scope) -> Problem | None:
+    """What no route may be asked with."""
+    headers = Headers(scope=scope)
+    if "transfer-encoding" in headers and "content-length" in headers:
+        # RFC 9112, 6.1: two lengths are how requests are smuggled past a proxy.
+        return Problem(400, "two lengths of one body", headers={"Connection": "close"})
+    size = (
+        len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in headers.raw)
+    )
+    if size > MAX_HEAD_BYTES:
+        # The parser bounds only a head that arrives in pieces.
+        return Problem(
+            431, f"the request's head is larger than {MAX_HEAD_BYTES} bytes", headers={"Connection": "close"}
+        )
+    return None
 
 
 def request_id_of(request: Request) -> str:

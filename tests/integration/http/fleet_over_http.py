@@ -147,14 +147,18 @@ class Running(msgspec.Struct, kw_only=True):
     async def raw(self, request: bytes, *, wait_secs: float = 5.0) -> bytes:
         """All that comes back for these bytes until the server closes."""
         reader, writer = await asyncio.open_connection(self.server.host, self.server.port)
+        answered = bytearray()
         try:
-            writer.write(request)
             async with asyncio.timeout(wait_secs):
-                return await reader.read()
+                with contextlib.suppress(ConnectionError):
+                    writer.write(request)
+                    while piece := await reader.read(65536):
+                        answered += piece
         finally:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+        return bytes(answered)
 
 
 @contextlib.asynccontextmanager
