@@ -2,6 +2,11 @@
 
 eth-tester's own node interface looks every transaction up by walking the chain and rebuilds the pending block with each
 of them; here only its genesis and its py-evm chain are used, and a block is built once, from the pool.
+
+Measured over HTTP in batches (2 cores, Python 3.11; anvil in the same run): transfers accepted 460-530/s and mined 280-300/s
+(2,760 and 930); eth_call on the stand-ins 190-570/s the first time in a block and 20,000/s afterwards (7,000-13,000);
+eth_estimateGas 200-260/s (3,600). A call is bound by py-evm's 3.4 us an opcode. eth-tester's own interface: 131-282
+transactions/s, without a pool.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +15,6 @@ from typing import Any
 from eth.abc import ReceiptAPI, SignedTransactionAPI, StateAPI, TransactionBuilderAPI, VirtualMachineAPI
 from eth.exceptions import PyEVMError, VMError
 from eth_keys.exceptions import BadSignature
-from eth_keys.exceptions import ValidationError as KeysValidationError
 from eth_tester import PyEVMBackend
 from eth_utils.exceptions import ValidationError
 from rlp.exceptions import RLPException
@@ -27,6 +31,8 @@ MAX_TRANSACTIONS_PER_BLOCK = 400
 """About a second of py-evm: a longer block would only make every reader wait longer."""
 MAX_STATES = 16
 """States of older blocks that are kept open for reading."""
+MAX_ANSWERS = 4_096
+"""Answers to eth_call that are remembered a block: a fleet's wallets ask much the same, at 2 to 5 ms of py-evm each."""
 
 
 class EmbeddedChain:
@@ -51,6 +57,7 @@ class EmbeddedChain:
         self._numbers: dict[bytes, int] = {}
         self._places: dict[bytes, tuple[int, int]] = {}
         self._states: dict[int, StateAPI] = {}
+        self._answers: dict[int, dict[CallRequest, bytes]] = {}
         self.pool = Pool()
         self._append(MinedBlock(header=genesis, hash=bytes(genesis.hash), transactions=(), receipts=()))
 
@@ -105,7 +112,9 @@ class EmbeddedChain:
             header = self.blocks[number].header
             state = self._build_state(self._chain.get_vm(header), header)
             while len(self._states) >= MAX_STATES:
-                self._states.pop(next(iter(self._states)))
+                oldest = next(iter(self._states))
+                del self._states[oldest]
+                self._answers.pop(oldest, None)
             self._states[number] = state
         return state
 
@@ -138,9 +147,17 @@ class EmbeddedChain:
         sender = transaction.sender
         return self.pool.admit(transaction, state.get_nonce(sender), state.get_balance(sender)).hash
 
-    def call(self, request: CallRequest, state: StateAPI) -> bytes:
-        """eth_call on a state; the state is put back."""
-        return execution.call(state, self._builder, request, self.chain_id)
+    def call(self, request: CallRequest, number: int | None) -> bytes:
+        """eth_call after a block, or in the pending one (None). The state is put back."""
+        if number is None:
+            return execution.call(self.pending_state(), self._builder, request, self.chain_id)
+        answers = self._answers.setdefault(number, {})
+        output = answers.get(request)
+        if output is None:
+            output = execution.call(self.state_at(number), self._builder, request, self.chain_id)
+            if len(answers) < MAX_ANSWERS:
+                answers[request] = output
+        return output
 
     def estimate_gas(self, request: CallRequest, state: StateAPI) -> int:
         """eth_estimateGas on a state; the state is put back."""
@@ -227,9 +244,9 @@ class EmbeddedChain:
             transaction = self._builder.decode(raw)
             transaction.check_signature_validity()
             sender = transaction.sender
-        except (ValidationError, BadSignature, KeysValidationError):
+        except (ValidationError, BadSignature):
             raise refused("invalid sender") from None
-        except (RLPException, PyEVMError, IndexError, TypeError, ValueError, NotImplementedError) as error:
+        except (RLPException, PyEVMError, LookupError, TypeError, ValueError, NotImplementedError) as error:
             raise refused(f"invalid RLP data: the transaction cannot be decoded ({type(error).__name__})") from None
         if len(sender) != 20:
             raise refused("invalid sender")

@@ -59,7 +59,7 @@ class Methods:
             "eth_getCode": lambda params: octets(self._state(params, 1).get_code(_account(params))),
             "eth_getStorageAt": self._storage_at,
             "eth_getTransactionCount": self._nonce,
-            "eth_call": lambda params: octets(chain.call(_call_request(params), self._state(params, 1))),
+            "eth_call": lambda params: octets(chain.call(_call_request(params), self._block_number(params, 1))),
             "eth_estimateGas": lambda params: quantity(
                 chain.estimate_gas(_call_request(params), self._state(params, 1))
             ),
@@ -91,14 +91,19 @@ class Methods:
         number = parse_quantity(tag, "block number or tag")
         return number if number <= self._chain.head.number else None
 
-    def _state(self, params: list[Any], index: int) -> StateAPI:
+    def _block_number(self, params: list[Any], index: int) -> int | None:
+        """The number of a block that is there; None for the pending one."""
         tag = params[index] if len(params) > index else "latest"
         if tag == "pending":
-            return self._chain.pending_state()
+            return None
         number = self._number_of(tag)
         if number is None:
             raise refused("header not found")
-        return self._chain.state_at(number)
+        return number
+
+    def _state(self, params: list[Any], index: int) -> StateAPI:
+        number = self._block_number(params, index)
+        return self._chain.pending_state() if number is None else self._chain.state_at(number)
 
     def _block_by_number(self, params: list[Any]) -> JsonObject | None:
         tag, full = _at(params, 0), _full(params)
