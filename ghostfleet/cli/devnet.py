@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -34,6 +35,26 @@ def devnet(
     if engine not in ENGINES:
         raise BadInput(f"--engine {engine}: there is {', '.join(ENGINES)}")
     asyncio.run(_serve(engine, port, block_time, as_json))
+
+
+@app.command("prepare")
+def prepare_fleet(
+    rpc_url: Annotated[str, typer.Option("--rpc-url", help="A running development chain.")],
+    wallets: Annotated[int, typer.Option("--wallets", min=1, help="How many, of all five profiles in turn.")],
+    out: Annotated[Path, typer.Option("--out", help="Directory for keystores and config.toml.")],
+    profile_intervals: Annotated[
+        float | None, typer.Option("--profile-intervals", help="Seconds between a wallet's actions, around the clock.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Deploy the stand-in contracts, generate and fund wallets, write a config.toml that is ready to run."""
+    from ghostfleet.devnet.prepare import prepare
+
+    prepared = asyncio.run(prepare(rpc_url, wallets, out, profile_intervals))
+    if as_json:
+        print_json({"config": str(prepared.config), "wallets": len(prepared.wallets)})
+    else:
+        print_line(f"{len(prepared.wallets)} wallets are funded: ghost-fleet --config {prepared.config}")
 
 
 async def _serve(engine: str, port: int, block_time_secs: float, as_json: bool) -> None:

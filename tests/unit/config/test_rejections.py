@@ -25,7 +25,8 @@ REASONS = {
         [('"ghost-fleet-testnet"', f'"{"11" * 32}"')], "service.name", "<hidden>", "looks like a private key",
     ),
     "a key in a longer text": (
-        [('"wallet-003"', f'"the key of this wallet is {"ab" * 32}"')], "wallets[2].id", "'the key of this wallet is <hidden>'", "letters",
+        [('"wallet-003"', f'"the key of this wallet is {"ab" * 32}"')],
+        "wallets[2].id", "'the key of this wallet is <hidden>'", "letters",
     ),
     "a key in the name of a profile": (
         [("[profiles.nightowl]", f"[profiles.nightowl]\n[profiles.{'11' * 32}]")], "profiles.<hidden>", "no name", "letters",
