@@ -4,11 +4,13 @@ import os
 import stat
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
 import pytest
 from ghostnet_stage import TOKEN, Stage
 
+from ghostfleet.config.loading import load
 from ghostfleet.devnet.fleet_files import FleetExists
 from ghostfleet.devnet.prepare import DATA_BY_PROFILE, prepare
 from ghostfleet.devnet.process import Devnet
@@ -65,6 +67,15 @@ async def test_a_fleet_without_contracts_only_transfers(anvil: Devnet, tmp_path:
         "enabled": ["transfer"],
         "transfer": {"amount_wei": "1", "gas": 21_000, "to": checksummed(to)},
     }
+
+
+@pytest.mark.parametrize("plugin", ["ghostnet", "transfer"])
+async def test_the_service_loads_what_was_prepared(
+    anvil: Devnet, tmp_path: Path, plugin: Literal["ghostnet", "transfer"]
+) -> None:
+    prepared = await prepare(anvil.url, 5, tmp_path, 2.0, plugin=plugin)
+    loaded = load(prepared.config, {})
+    assert [wallet.id for wallet in loaded.wallets] == [wallet.id for wallet in prepared.wallets]
 
 
 async def test_an_existing_fleet_is_never_overwritten(anvil: Devnet, tmp_path: Path) -> None:
