@@ -22,7 +22,7 @@ class ChainView(Protocol):
     """A read-only view of the chain. Concurrent calls (asyncio.gather) share one HTTP request."""
 
     async def call(self, to: Address, data: bytes, sender: Address | None = None) -> Octets:
-        """eth_call at the latest block. Raises ChainRefused on a revert, TryAgain when no endpoint answers."""
+        """eth_call at the latest block. Raises chain.edge.RpcRefused on a revert, TryAgain when no endpoint answers."""
         ...
 
     async def balance(self, address: Address) -> int:
@@ -101,11 +101,12 @@ class Plugin(ABC, Generic[O_co]):
         """Pure: equal arguments give an equal answer. `view` is what `observe` returned (or its recorded copy)."""
 
     def withdraw(self, view: Any, wallet: WalletFacts) -> Sequence[Action]:
-        """The way out, in order: what takes everything back into the wallet. Used by emergency extraction."""
+        """The way out, in order: what takes everything back into the wallet, as of this view. Used by emergency extraction,
+        which looks again when an action was refused for now (a lock, a pause)."""
         return ()
 
     def judge(self, kind: str, reason: str) -> Verdict:
-        """Whose fault a revert with this decoded reason is."""
+        """Whose fault a revert with this decoded reason is: `Name(values)` of a custom error, or the node's own words."""
         return Verdict()
 
     def decode_log(self, entry: LogEntry) -> JsonObject | None:

@@ -67,7 +67,7 @@ def decide(view: GhostnetView, profile: Profile, seed: int, deployment: Deployme
     return policy.decide(view, deployment, profile, random.Random(seed))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(views, profiles, seeds)
 def test_whatever_it_sees_it_decides_and_decides_the_same_from_the_record(view, profile, seed):
     recorded = msgspec.json.decode(encode_json(view), type=GhostnetView, dec_hook=decode_octets)
@@ -75,7 +75,7 @@ def test_whatever_it_sees_it_decides_and_decides_the_same_from_the_record(view, 
     assert encode_json(decide(recorded, profile, seed)) == encode_json(decide(view, profile, seed))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(views, profiles, seeds)
 def test_it_never_acts_against_a_known_pause_lock_trace_or_balance(view, profile, seed):
     choice = decide(view, profile, seed)
