@@ -18,10 +18,11 @@ from ghostfleet.engine.ports import AdminCommand, Clock, Service
 from ghostfleet.errors import BadInput, GhostFleetError, TryAgain
 from ghostfleet.http import admin, audit, dashboard, health, openapi
 from ghostfleet.http.access import ANONYMOUS, Access, Refusal
-from ghostfleet.http.contract import Ask, AuditLog, Doors, Operation, read_parameters
+from ghostfleet.http.contract import Ask, Doors, Operation, read_parameters
 from ghostfleet.http.edge import Edge, read_body, request_id_of
 from ghostfleet.http.problems import Problem, problem_response
 from ghostfleet.http.refusals import Refusals
+from ghostfleet.store.log import EventLog
 from ghostfleet.telemetry import Metrics
 
 MAX_HEAVY_READS = 4
@@ -45,7 +46,7 @@ def random_request_id() -> str:
 
 def create_app(
     service: Service,
-    log: AuditLog,
+    log: EventLog,
     admin_settings: Admin,
     clock: Clock,
     metrics: Metrics,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import msgspec
 from starlette.requests import Request
@@ -12,6 +12,7 @@ from ghostfleet.domain.values import Hash, JsonObject
 from ghostfleet.engine.ports import Clock, Service
 from ghostfleet.http.access import Caller, Role
 from ghostfleet.http.problems import Problem
+from ghostfleet.store.log import EventLog
 from ghostfleet.telemetry import Metrics
 from ghostfleet.telemetry.moments import parse_moment
 
@@ -23,15 +24,11 @@ MAX_POSITION = 10**12
 MAX_VALUE_CHARS = 256
 
 
-class AuditLog(Protocol):
-    """The event log as the audit reads it."""
-
-
 class Doors(msgspec.Struct, frozen=True, kw_only=True):
     """All that routes reach: the running service, the log, time, metrics."""
 
     service: Service
-    log: AuditLog
+    log: EventLog
     clock: Clock
     metrics: Metrics
 

@@ -77,6 +77,9 @@ class Metrics:
             "When a wallet last took an action (signed its transaction), Unix time; 0 before the first.",
             registry=self.registry,
         )
+        self.start_time = Gauge(
+            "ghost_fleet_start_time_seconds", "When this service started, Unix time.", registry=self.registry
+        )
         self.commit_secs = Histogram(
             "ghost_fleet_log_commit_seconds",
             "Time from an append to its durable commit.",

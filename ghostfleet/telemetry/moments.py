@@ -17,18 +17,17 @@ def iso(time_us: int) -> str:
 
 
 def parse_moment(text: str) -> int:
-    """Microseconds since the epoch, from that number or from ISO 8601 (UTC where it names no zone). Raises ValueError."""
-    if re.fullmatch(r"[0-9]{1,18}", text):
-        time_us = int(text)
-    elif _DATE_FIRST.match(text):
+    """Microseconds since the epoch, from that number or from ISO 8601 (UTC where it names no zone). Raises ValueError.
+
+    A date before 1970 is 0: nothing was recorded before.
+    """
+    if re.fullmatch(r"[0-9]{1,18}", text) and int(text) <= LATEST_US:
+        return int(text)
+    if _DATE_FIRST.match(text):
         try:
-            moment = datetime.fromisoformat(text)
+            moment = datetime.fromisoformat(text.upper())
             zoned = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-            time_us = (zoned - EPOCH) // _MICROSECOND
+            return min(max((zoned - EPOCH) // _MICROSECOND, 0), LATEST_US)
         except (ValueError, OverflowError):
-            raise ValueError(f"{text[:40]!r} is no moment") from None
-    else:
-        raise ValueError(f"{text[:40]!r} is no moment")
-    if not 0 <= time_us <= LATEST_US:
-        raise ValueError(f"{text[:40]!r} is not between 1970 and 9999")
-    return time_us
+            pass
+    raise ValueError(f"{text[:40]!r} is no moment")

@@ -76,6 +76,9 @@ class Telemetry:
     def _status(self, status: str) -> None:
         self.metrics.transactions.labels(status).inc()
 
+    def _started(self, event: ev.ServiceStarted, recorded: ev.Recorded) -> None:
+        self.metrics.start_time.set(recorded.time_us / SECOND_US)
+
     def _decided(self, event: ev.ActionDecided, recorded: ev.Recorded) -> None:
         self._remember(event.action_id, event.plugin, event.kind)
 
@@ -146,6 +149,7 @@ class Telemetry:
 
 
 HANDLERS: dict[type[ev.Event], Callable[[Telemetry, Any, ev.Recorded], None]] = {
+    ev.ServiceStarted: Telemetry._started,
     ev.ActionDecided: Telemetry._decided,
     ev.ActionRejected: Telemetry._rejected,
     ev.ActionSucceeded: Telemetry._succeeded,

@@ -134,7 +134,7 @@ class Running(msgspec.Struct, kw_only=True):
             kind = answer.headers.get("content-type", "")
             return (
                 answer.status,
-                msgspec.json.decode(content) if "json" in kind and content else content,
+                msgspec.json.decode(content) if kind.endswith("json") and "ndjson" not in kind and content else content,
                 answer.headers,
             )
 

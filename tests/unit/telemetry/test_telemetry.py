@@ -228,7 +228,7 @@ def test_logging_is_configured_for_our_logger_only_and_can_be_undone() -> None:
     ("text", "time_us"),
     [
         ("2026-01-01T00:00:00Z", T0), ("2026-01-01T00:00:00.000007+00:00", T0 + 7), ("2026-01-01", T0),
-        ("2026-01-01T01:00:00+01:00", T0), (str(T0), T0), ("0", 0),
+        ("2026-01-01T01:00:00+01:00", T0), (str(T0), T0), ("0", 0), ("1969-12-31T23:59:59Z", 0), ("0132-12-23T20:31:38Z", 0),
     ],
 )  # fmt: skip
 def test_moments_are_read_in_both_ways(text: str, time_us: int) -> None:
@@ -237,10 +237,10 @@ def test_moments_are_read_in_both_ways(text: str, time_us: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-1", "yesterday", "2026-13-01", "1969-12-31T23:59:59Z", "9" * 19, "٣", "2026-01-01T25:00"]
+    "text", ["", "-1", "yesterday", "2026-13-01", "999999999999999999", "9" * 19, "٣", "2026-01-01T25:00"]
 )
 def test_other_moments_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no moment|is not between"):
+    with pytest.raises(ValueError, match="is no moment"):
         parse_moment(text)
 
 
