@@ -71,6 +71,12 @@ def catalogued(event: E) -> E:
     return event
 
 
+class UnknownEvent(Event, frozen=True, kw_only=True):
+    """Stands for an event of a newer release that this one need not know. Never written; changes nothing."""
+
+    CRITICAL: ClassVar[bool] = False
+
+
 # --- fleet: process life, configuration, admin, endpoints, chain ------------------------------------------------------
 
 

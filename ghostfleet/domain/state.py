@@ -32,12 +32,6 @@ class State(msgspec.Struct, kw_only=True):
             self.wallets[name] = wallets.evolve(self.wallets.get(name), recorded)
         self.position = recorded.position
 
-    def skip(self, position: int) -> None:
-        """Pass over a position whose event this release does not know and need not."""
-        if position != self.position + 1:
-            raise BrokenFold(f"position {position} does not follow {self.position}")
-        self.position = position
-
 
 def fold(events: Iterable[Recorded], state: State | None = None) -> State:
     """The state after these events, from nothing or from a snapshot."""

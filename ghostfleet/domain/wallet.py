@@ -328,6 +328,10 @@ def _without_slot(wallet: Wallet, nonce: int) -> Wallet:
     return replace(wallet, slots=tuple(slot for slot in wallet.slots if slot.nonce != nonce))
 
 
+def _unknown(wallet: Wallet, event: ev.UnknownEvent, now_us: int) -> Wallet:
+    return wallet
+
+
 HANDLERS: dict[type[ev.Event], Callable[[Wallet, Any, int], Wallet]] = {
     ev.WalletRegistered: _registered,
     ev.WalletRetired: _retired,
@@ -353,5 +357,6 @@ HANDLERS: dict[type[ev.Event], Callable[[Wallet, Any, int], Wallet]] = {
     ev.BreakerProbing: _probing,
     ev.BreakerReset: _reset,
     ev.BalanceObserved: _balance,
+    ev.UnknownEvent: _unknown,
 }
 """Every event type that may stand in a wallet's stream, and what it changes."""
