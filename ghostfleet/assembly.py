@@ -171,7 +171,7 @@ async def _wired(
     state = await recover(log)
     telemetry.start(state)
     supervisor: list[Supervisor] = []
-    live = LiveState(state, log, clock, partial(_on_event, telemetry, gate, supervisor))
+    live = LiveState(state, log, clock, partial(_on_event, telemetry, gate))
     if state.fleet.paused is not None:
         gate.shut(Reason.PAUSE)
     heads = Heads(
@@ -201,7 +201,7 @@ async def _wired(
         live=live,
         gate=gate,
         heads=heads,
-        nudge=lambda wallet: [it.nudge(wallet) for it in supervisor] and None,
+        nudge=partial(_nudge, supervisor),
         endpoints=lambda: _endpoint_status(edge),
         dry_run=loaded.run.dry_run,
     )
@@ -210,7 +210,12 @@ async def _wired(
     return Parts(world, live, heads, snapshots, running, telemetry, edge, supervisor)
 
 
-def _on_event(telemetry: Telemetry, gate: Gate, supervisor: Sequence[Supervisor], recorded: ev.Recorded) -> None:
+def _nudge(supervisors: Sequence[Supervisor], wallet: str) -> None:
+    for supervisor in supervisors:
+        supervisor.nudge(wallet)
+
+
+def _on_event(telemetry: Telemetry, gate: Gate, recorded: ev.Recorded) -> None:
     """Called for each event once it is durable: the gate follows the pause, metrics and log lines follow everything."""
     event = recorded.event
     if isinstance(event, ev.FleetPaused):
@@ -266,7 +271,7 @@ async def _until_stopped(
 
 async def _fleet(loaded: Loaded, parts: Parts, plugins: Mapping[str, Plugin[Any]]) -> None:
     """Check the chain against the log, write down what starts, run the lanes."""
-    genesis = await _checked_chain(loaded, parts.world.chain)
+    genesis = await _checked_chain(loaded, parts.running.chain)
     start = Start(
         release=__version__,
         config_digest=loaded.digest,

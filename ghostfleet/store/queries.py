@@ -77,7 +77,7 @@ async def select_events(connection: AsyncConnection, query: EventQuery) -> Page[
     c = tables.events.c
     wanted = sa.select(tables.events)
     stream = query.stream or (wallet_stream(query.wallet) if query.wallet is not None else None)
-    filters = (
+    filters: tuple[tuple[object, Any], ...] = (
         (stream, c.stream == stream),
         (query.type, c.type == query.type),
         (query.since_us, c.time_us >= query.since_us if query.since_us is not None else None),

@@ -119,7 +119,8 @@ class SqlRecorder:
         c = tables.events.c
         query = sa.select(c.stream, sa.func.max(c.version)).group_by(c.stream)
         async with self.reading() as reader:
-            return {stream: version for stream, version in await reader.execute(query)}
+            found = await reader.execute(query)
+            return {row[0]: row[1] for row in found}
 
     async def page(self, after: int, until: int, limit: int) -> Sequence[EventRow]:
         c = tables.events.c

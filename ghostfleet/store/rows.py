@@ -1,7 +1,8 @@
 """What a row of the log is, and the hash that chains it to the one before.
 
-`hash = sha256(previous hash || canonical row)`; the canonical row is its nine columns as netstrings ("<bytes>:<bytes>,") in the
-order of the fields below, numbers in decimal, `critical` as 0 or 1, text as UTF-8. The hash before the first row is 32 zero bytes.
+`hash = sha256(previous hash || canonical row)`; the canonical row is its nine columns as netstrings (`<length>:<bytes>,`) in
+the order of the fields below, numbers in decimal, `critical` as 0 or 1, text as UTF-8. Before the first row the hash is 32
+zero bytes.
 """
 
 from hashlib import sha256
