@@ -305,6 +305,27 @@ def test_activity_says_how_often_a_stake_is_topped_up():
     assert topped_up(0) == 0 < topped_up(4) < topped_up(60)
 
 
+def test_a_stake_or_bet_that_the_data_does_not_cover_is_not_made():
+    assert "jack_in" not in kinds(outside(data=5, levels=(level(5),)), DEGEN)
+    assert "hashcrash_bet" not in kinds(inside(data=0, game=betting()), DEGEN)
+
+
+def test_a_bet_never_exceeds_what_the_contract_can_hold():
+    for seed in range(200):
+        choice = decide(inside(game=betting(), data_wei=2**255), DEGEN, seed)
+        assert not isinstance(choice, Action) or choice.kind != "hashcrash_bet" or choice.spend_wei <= 2**128 - 1
+
+
+def test_bets_are_not_approved_beyond_what_the_wallet_holds():
+    poor = inside(game=betting(allowance_wei=0), data_wei=2 * policy.MIN_BET_WEI)
+    choices = [decide(poor, DEGEN, seed) for seed in range(100)]
+    approved = [
+        choice for choice in choices if isinstance(choice, Action) and choice.params.get("spender") == "ArcadeCore"
+    ]
+    assert approved
+    assert {choice.params["amount_wei"] for choice in approved} == {2 * policy.MIN_BET_WEI}
+
+
 def test_stakes_count_towards_the_token_limit():
     assert decide(outside(), CASUAL, 1).spend_wei > 0
     assert decide(outside(core_allowance_wei=0), CASUAL, 1).spend_wei == 0
