@@ -10,7 +10,7 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from ghostfleet.domain import wallet as wallets
-from ghostfleet.domain.events import CATALOGUE
+from ghostfleet.domain.events import CATALOGUE, Recorded, UnknownEvent
 from ghostfleet.domain.values import JsonObject, encode_json
 from ghostfleet.http.admin import wallet_status
 from ghostfleet.http.contract import (
@@ -22,6 +22,7 @@ from ghostfleet.http.contract import (
     MOMENT_SCHEMA,
     Answer,
     Ask,
+    AuditLog,
     Operation,
     Parameter,
     hash_parameter,
@@ -53,7 +54,7 @@ def event_json(row: EventRow) -> JsonObject:
         "time": iso(row.time_us),
         "time_us": row.time_us,
         "correlation": row.correlation,
-        "data": msgspec.Raw(row.payload),
+        "data": msgspec.Raw(row.payload.encode()),
         "hash": row.hash,
     }
 
@@ -93,7 +94,7 @@ async def timeline(ask: Ask) -> Response:
 async def _as_it_was(ask: Ask, wallet: str, at: int) -> Response:
     try:
         async with asyncio.timeout(FOLD_SECS):
-            state, position = await wallet_at(ask, wallet, at)
+            state, position = await wallet_at(ask.doors.log, wallet, at)
     except TimeoutError:
         raise Problem(
             503, f"folding the past of {wallet} takes longer than {FOLD_SECS:.0f} s; ask `ghost-fleet audit wallet`"
@@ -108,29 +109,30 @@ async def _as_it_was(ask: Ask, wallet: str, at: int) -> Response:
     )
 
 
-async def wallet_at(ask: Ask, wallet: str, at: int) -> tuple[wallets.Wallet | None, int]:
+async def wallet_at(log: AuditLog, wallet: str, at: int) -> tuple[wallets.Wallet | None, int]:
     """The fold of a wallet's stream up to a position or moment, and the position of the last event in it."""
     state: wallets.Wallet | None = None
     position = 0
-    async for row in rows(ask, EventQuery(wallet=wallet, limit=FOLD_PAGE_ROWS)):
+    async for row in rows(log, EventQuery(wallet=wallet, limit=FOLD_PAGE_ROWS)):
         if (row.position if at <= MAX_POSITION else row.time_us) > at:
             break
-        recorded = row.recorded()
-        if recorded is not None:
-            state = wallets.evolve(state, recorded)
+        recorded = row.recorded() or Recorded(
+            row.position, row.stream, row.version, row.time_us, row.correlation, UnknownEvent()
+        )
+        state = wallets.evolve(state, recorded)
         position = row.position
     return state, position
 
 
-async def rows(ask: Ask, query: EventQuery) -> AsyncIterator[EventRow]:
+async def rows(log: AuditLog, query: EventQuery) -> AsyncIterator[EventRow]:
     """Every row of a query, page after page."""
     while True:
-        page = await ask.doors.log.rows(query)
+        page = await log.rows(query)
         for row in page.rows:
             yield row
         if page.next is None:
             return
-        query = msgspec.structs.replace(query, after=page.next)
+        query = query.following(page.next)
         await asyncio.sleep(0)
 
 
@@ -139,8 +141,9 @@ async def export(ask: Ask) -> Response:
     end = ask.doors.service.state.position
     after = ask.params["after"] or 0
     headers = {"content-disposition": 'attachment; filename="ghost-fleet-log.jsonl"'}
-    lines = _lines(ask, after, end) if ask.request.method != "HEAD" else _nothing()
-    return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
+    if ask.request.method == "HEAD":
+        end = after
+    return StreamingResponse(_lines(ask, after, end), media_type="application/x-ndjson", headers=headers)
 
 
 async def _lines(ask: Ask, after: int, end: int) -> AsyncIterator[bytes]:
@@ -154,14 +157,9 @@ async def _lines(ask: Ask, after: int, end: int) -> AsyncIterator[bytes]:
         yield b"".join(lines)
 
 
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield b""
-
-
 def export_line(row: EventRow) -> bytes:
-    """A row so that its hash can be computed again from the line alone (docs/http.md)."""
-    return encode_json(event_json(row)) + b"\n"
+    """A row with its nine hashed columns as they are stored, `payload` a text: enough to compute the chain again."""
+    return encode_json(row) + b"\n"
 
 
 def position_or_moment(text: str) -> int:
@@ -175,6 +173,7 @@ def _known_type(text: str) -> str:
     return text
 
 
+CORRELATION_PATTERN = f"^[!-~]{{1,{MAX_VALUE_CHARS}}}$"
 EVENT_SCHEMA: JsonObject = {
     "type": "object",
     "required": ["position", "stream", "version", "type", "time", "time_us", "correlation", "data", "hash"],
@@ -230,8 +229,8 @@ OPERATIONS = (
             Parameter(
                 name="correlation",
                 text="Events of this action (wallet/n) or command (its request_id).",
-                schema={"type": "string", "minLength": 1, "maxLength": MAX_VALUE_CHARS},
-                parse=matching(r"(?s).{1,256}", f"1 to {MAX_VALUE_CHARS} characters"),
+                schema={"type": "string", "pattern": CORRELATION_PATTERN},
+                parse=matching(CORRELATION_PATTERN, f"1 to {MAX_VALUE_CHARS} printable ASCII characters"),
             ),
             hash_parameter("query", "tx"),
             AFTER,

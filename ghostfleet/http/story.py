@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.values import Hash, JsonObject
-from ghostfleet.http.contract import MAX_PAGE_ROWS, Ask
+from ghostfleet.http.contract import MAX_PAGE_ROWS, Ask, AuditLog
 from ghostfleet.http.health import json_response
 from ghostfleet.http.problems import Problem
 from ghostfleet.store.log import EventQuery
@@ -15,7 +15,8 @@ from ghostfleet.telemetry.moments import iso
 
 MAX_STORY_EVENTS = 5000
 """A slot has a bounded number of attempts, but a node may refuse each many times; what is beyond is in /audit/events."""
-MAX_CONFIGS = 1000
+CONFIG_PAGE_ROWS = 20
+MAX_CONFIGS = 200
 """How many changes of the settings are looked through for the one a decision names."""
 
 ERRORS = (
@@ -33,38 +34,44 @@ ERRORS = (
 async def transaction(ask: Ask) -> Response:
     """The story of the transaction with this hash, of any attempt."""
     tx: Hash = ask.params["hash"]
-    mentions = await read(ask, EventQuery(tx=tx, limit=1), 1)
-    if not mentions:
+    story = await story_of(ask.doors.log, tx)
+    if story is None:
         raise Problem(404, f"the log knows no transaction {tx}: it was not sent from here, or not yet seen on chain")
+    return json_response(story)
+
+
+async def story_of(log: AuditLog, tx: Hash) -> JsonObject | None:
+    """The story of a transaction from the log alone, or None when the log knows nothing of it."""
+    mentions = await read(log, EventQuery(tx=tx, limit=1), 1)
+    if not mentions:
+        return None
     first = mentions[0]
     action_id = getattr(first.event, "action_id", None)
     if action_id is None:
-        return json_response(_outside(tx, first))
-    found = await read(ask, EventQuery(correlation=action_id, limit=MAX_PAGE_ROWS), MAX_STORY_EVENTS)
+        return _outside(tx, first)
+    found = await read(log, EventQuery(correlation=action_id, limit=MAX_PAGE_ROWS), MAX_STORY_EVENTS)
     decided = next((each for each in found if isinstance(each.event, ev.ActionDecided)), None)
-    wallet = ask.doors.service.state.wallets.get(first.wallet or "")
-    return json_response(
-        {
-            "hash": tx,
-            "wallet": first.wallet,
-            "address": wallet.address if wallet is not None else None,
-            "action_id": action_id,
-            "decision": None if decided is None else told(decided),
-            "config": await _config(ask, decided),
-            "attempts": attempts(found),
-            "errors": [told(each) for each in found if went_wrong(each.event)],
-            "outcome": outcome(found),
-            "events": [told(each) for each in found],
-            "complete": len(found) < MAX_STORY_EVENTS,
-        }
-    )
+    row = await log.transaction(tx)
+    return {
+        "hash": tx,
+        "wallet": first.wallet,
+        "address": row.address if row is not None else None,
+        "action_id": action_id,
+        "decision": None if decided is None else told(decided),
+        "config": await _config(log, decided),
+        "attempts": attempts(found),
+        "errors": [told(each) for each in found if went_wrong(each.event)],
+        "outcome": outcome(found),
+        "events": [told(each) for each in found],
+        "complete": len(found) < MAX_STORY_EVENTS,
+    }
 
 
-async def read(ask: Ask, query: EventQuery, most: int) -> list[ev.Recorded]:
+async def read(log: AuditLog, query: EventQuery, most: int) -> list[ev.Recorded]:
     """The events of a query that this release knows, up to `most`, page after page."""
     found: list[ev.Recorded] = []
     while True:
-        page = await ask.doors.log.rows(query)
+        page = await log.rows(query)
         found += [recorded for recorded in (row.recorded() for row in page.rows) if recorded is not None]
         if page.next is None or len(found) >= most:
             return found[:most]
@@ -105,14 +112,22 @@ def attempts(found: Sequence[ev.Recorded]) -> list[JsonObject]:
             case ev.BroadcastFailed():
                 attempt["refusals"] += 1
             case ev.TransactionMined():
+                _all(by_hash, status="superseded")
                 attempt.update(_mined(event, attempt["purpose"]))
             case ev.TransactionFinal():
                 attempt["final"] = True
+                attempt["status"] = "final" if attempt["status"] == "mined" else attempt["status"]
             case ev.TransactionReorged():
-                attempt.update(status="open", block=None, gas_used=None, fee_wei=None)
+                _all(by_hash, status="open", block=None, gas_used=None, fee_wei=None)
             case ev.TransactionSuperseded():
-                attempt["status"] = "superseded"
+                _all(by_hash, status="superseded")
     return list(by_hash.values())
+
+
+def _all(by_hash: dict[bytes, JsonObject], **changes: object) -> None:
+    """What concerns the nonce concerns every attempt at it."""
+    for attempt in by_hash.values():
+        attempt.update(changes)
 
 
 def _attempt(event: ev.TransactionSigned, recorded: ev.Recorded) -> JsonObject:
@@ -136,7 +151,7 @@ def _attempt(event: ev.TransactionSigned, recorded: ev.Recorded) -> JsonObject:
 
 
 def _mined(event: ev.TransactionMined, purpose: str) -> JsonObject:
-    status = "reverted" if not event.success else "cancelled" if purpose == "cancel" else "mined"
+    status = "cancelled" if purpose == "cancel" else "mined" if event.success else "reverted"
     return {
         "status": status,
         "block": event.block,
@@ -164,18 +179,14 @@ def outcome(found: Sequence[ev.Recorded]) -> JsonObject:
     return {"status": "open"}
 
 
-async def _config(ask: Ask, decided: ev.Recorded | None) -> JsonObject | None:
+async def _config(log: AuditLog, decided: ev.Recorded | None) -> JsonObject | None:
     """The settings that were in force, as the log has them."""
     if decided is None or not isinstance(decided.event, ev.ActionDecided):
         return None
     digest = decided.event.config_digest
-    applied = await read(ask, EventQuery(type="ConfigApplied", limit=MAX_PAGE_ROWS), MAX_CONFIGS)
-    for recorded in reversed(applied):
-        if (
-            isinstance(recorded.event, ev.ConfigApplied)
-            and recorded.event.digest == digest
-            and recorded.position < decided.position
-        ):
+    before = EventQuery(type="ConfigApplied", after=decided.position, newest_first=True, limit=CONFIG_PAGE_ROWS)
+    for recorded in await read(ask, before, MAX_CONFIGS):
+        if isinstance(recorded.event, ev.ConfigApplied) and recorded.event.digest == digest:
             return {
                 "digest": digest,
                 "position": recorded.position,

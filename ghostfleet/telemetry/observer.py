@@ -55,6 +55,8 @@ class Telemetry:
             self._logger.error("event #%d could not be told: %r", recorded.position, problem)
 
     def _write(self, recorded: ev.Recorded) -> None:
+        if isinstance(recorded.event, ev.UnknownEvent):
+            return  # of another release, which told it when it was written
         level = level_of(recorded.event)
         if self._logger.isEnabledFor(level):
             self._logger.log(level, "%s", one_line(words_of(recorded.event)), extra={"recorded": recorded})
