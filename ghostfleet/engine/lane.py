@@ -233,6 +233,10 @@ class Lane:
         await self._reject(
             decided, refused.answer.cls, reason, counts=verdict.counts and refused.answer.cls is AnswerClass.REVERTED
         )
+        if verdict.rest_secs is not None:
+            until_us = self._world.clock.now_us() + int(verdict.rest_secs * SECOND_US)
+            rested = ev.WalletRested(reason=reason, until_us=max(until_us, decided.next_turn_us))
+            await self._world.live.write(decisions.for_wallet(self.name, "", [rested]))
 
     async def _reject(self, decided: ev.ActionDecided, error_class: str, reason: str, *, counts: bool) -> None:
         rules = self._world.rules
