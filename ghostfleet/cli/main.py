@@ -23,7 +23,7 @@ import typer
 from typer.core import TyperGroup
 
 from ghostfleet import __version__
-from ghostfleet.cli import admin, devnet, validate, wallets
+from ghostfleet.cli import admin, audit, db, demo, devnet, run, validate, wallets
 from ghostfleet.cli.options import Options
 from ghostfleet.cli.output import print_error, print_line
 from ghostfleet.config.environment import LOG_LEVELS
@@ -103,9 +103,11 @@ def options(
         raise BadInput(f"--log-level {log_level}: there is {', '.join(LOG_LEVELS)}")
     context.obj = Options(config=config, log_level=log_level, json_logs=json_logs, dry_run=dry_run)
     if context.invoked_subcommand is None:
-        raise BadInput("give a command; `ghost-fleet --help` lists them")
+        run.run(context)
 
 
+app.command("run")(run.run)
+app.command("demo")(demo.demo)
 app.command("validate")(validate.validate)
 app.command("status")(admin.status)
 app.command("pause")(admin.pause)
@@ -113,6 +115,8 @@ app.command("resume")(admin.resume)
 app.command("reset")(admin.reset)
 app.add_typer(wallets.app, name="wallets")
 app.add_typer(devnet.app, name="devnet")
+app.add_typer(audit.app, name="audit")
+app.add_typer(db.app, name="db")
 
 
 def entry() -> None:

@@ -22,7 +22,6 @@ from ghostfleet.http.contract import (
     MOMENT_SCHEMA,
     Answer,
     Ask,
-    AuditLog,
     Operation,
     Parameter,
     hash_parameter,
@@ -33,7 +32,7 @@ from ghostfleet.http.contract import (
 from ghostfleet.http.health import json_response
 from ghostfleet.http.problems import Problem
 from ghostfleet.http.story import STORY_SCHEMA, transaction
-from ghostfleet.store.log import EventQuery, EventRow, Page
+from ghostfleet.store.log import EventLog, EventQuery, EventRow, Page
 from ghostfleet.telemetry.moments import iso
 
 EXPORT_PAGE_ROWS = 500
@@ -109,7 +108,7 @@ async def _as_it_was(ask: Ask, wallet: str, at: int) -> Response:
     )
 
 
-async def wallet_at(log: AuditLog, wallet: str, at: int) -> tuple[wallets.Wallet | None, int]:
+async def wallet_at(log: EventLog, wallet: str, at: int) -> tuple[wallets.Wallet | None, int]:
     """The fold of a wallet's stream up to a position or moment, and the position of the last event in it."""
     state: wallets.Wallet | None = None
     position = 0
@@ -124,7 +123,7 @@ async def wallet_at(log: AuditLog, wallet: str, at: int) -> tuple[wallets.Wallet
     return state, position
 
 
-async def rows(log: AuditLog, query: EventQuery) -> AsyncIterator[EventRow]:
+async def rows(log: EventLog, query: EventQuery) -> AsyncIterator[EventRow]:
     """Every row of a query, page after page."""
     while True:
         page = await log.rows(query)

@@ -7,10 +7,10 @@ from starlette.responses import Response
 
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.values import Hash, JsonObject
-from ghostfleet.http.contract import MAX_PAGE_ROWS, Ask, AuditLog
+from ghostfleet.http.contract import MAX_PAGE_ROWS, Ask
 from ghostfleet.http.health import json_response
 from ghostfleet.http.problems import Problem
-from ghostfleet.store.log import EventQuery
+from ghostfleet.store.log import EventLog, EventQuery
 from ghostfleet.telemetry.moments import iso
 
 MAX_STORY_EVENTS = 5000
@@ -40,7 +40,7 @@ async def transaction(ask: Ask) -> Response:
     return json_response(story)
 
 
-async def story_of(log: AuditLog, tx: Hash) -> JsonObject | None:
+async def story_of(log: EventLog, tx: Hash) -> JsonObject | None:
     """The story of a transaction from the log alone, or None when the log knows nothing of it."""
     mentions = await read(log, EventQuery(tx=tx, limit=1), 1)
     if not mentions:
@@ -67,7 +67,7 @@ async def story_of(log: AuditLog, tx: Hash) -> JsonObject | None:
     }
 
 
-async def read(log: AuditLog, query: EventQuery, most: int) -> list[ev.Recorded]:
+async def read(log: EventLog, query: EventQuery, most: int) -> list[ev.Recorded]:
     """The events of a query that this release knows, up to `most`, page after page."""
     found: list[ev.Recorded] = []
     while True:
@@ -179,13 +179,13 @@ def outcome(found: Sequence[ev.Recorded]) -> JsonObject:
     return {"status": "open"}
 
 
-async def _config(log: AuditLog, decided: ev.Recorded | None) -> JsonObject | None:
+async def _config(log: EventLog, decided: ev.Recorded | None) -> JsonObject | None:
     """The settings that were in force, as the log has them."""
     if decided is None or not isinstance(decided.event, ev.ActionDecided):
         return None
     digest = decided.event.config_digest
     before = EventQuery(type="ConfigApplied", after=decided.position, newest_first=True, limit=CONFIG_PAGE_ROWS)
-    for recorded in await read(ask, before, MAX_CONFIGS):
+    for recorded in await read(log, before, MAX_CONFIGS):
         if isinstance(recorded.event, ev.ConfigApplied) and recorded.event.digest == digest:
             return {
                 "digest": digest,

@@ -1,0 +1,314 @@
+"""`ghost-fleet audit`: what happened, asked of the database itself, whether the service runs or not. Changes nothing."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import msgspec
+import typer
+
+from ghostfleet.cli.options import options_of
+from ghostfleet.cli.output import print_json, print_line, print_table
+from ghostfleet.domain.values import Hash, JsonObject
+from ghostfleet.errors import BadInput, GhostFleetError
+
+if TYPE_CHECKING:
+    from ghostfleet.store.log import EventLog, EventQuery, EventRow, TransactionRow
+
+T = TypeVar("T")
+
+app = typer.Typer(help="What happened, from the log itself; works while the service runs and while it is down.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+Wallet = Annotated[str | None, typer.Option("--wallet", help="Only of this wallet.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
+
+
+class NotVerified(GhostFleetError):
+    """The log does not hang together. Keep it, restore a backup beside it, and find out who wrote to the file."""
+
+    exit_code = 1
+
+
+def _asked(context: typer.Context, question: "Callable[[EventLog], Awaitable[T]]") -> T:
+    """Open the log of the settings for reading, ask, close it."""
+    from ghostfleet.store.opening import open_log  # loads the database layer: only for commands that need it
+
+    async def ask() -> T:
+        log = await open_log(options_of(context).load().store.url, read_only=True)
+        try:
+            return await question(log)
+        finally:
+            await log.close()
+
+    return asyncio.run(ask())
+
+
+@app.command("events")
+def events(
+    context: typer.Context,
+    wallet: Wallet = None,
+    kind: Annotated[str | None, typer.Option("--type", help="Only of this type, for example ErrorRecorded.")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="From this time on, ISO 8601 or microseconds.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Before this time.")] = None,
+    correlation: Annotated[str | None, typer.Option("--correlation", help="Of this action or command.")] = None,
+    tx: Annotated[str | None, typer.Option("--tx", help="That name this transaction.")] = None,
+    after: Annotated[int, typer.Option("--after", min=0, help="After this position.")] = 0,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Events by filter, oldest first."""
+    from ghostfleet.store.log import EventQuery
+
+    query = EventQuery(
+        wallet=wallet,
+        type=_known_type(kind),
+        since_us=_moment("--since", since),
+        until_us=_moment("--until", until),
+        correlation=correlation,
+        tx=_hash(tx) if tx is not None else None,
+        after=after,
+    )
+    _asked(context, lambda log: _print_events(log, query, limit, as_json))
+
+
+@app.command("wallet")
+def wallet(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="WALLET")],
+    at: Annotated[str | None, typer.Option("--at", help="The wallet as it was at this time or position.")] = None,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+) -> None:
+    """A wallet's timeline, newest last; with --at its state as it was then."""
+    from ghostfleet.store.log import EventQuery
+
+    if at is None:
+        _asked(context, lambda log: _print_latest(log, EventQuery(wallet=name, newest_first=True), limit, as_json))
+        return
+    state = _asked(context, lambda log: _wallet_at(log, name, _position_or_moment(at)))
+    if state is None:
+        raise BadInput(f"the log knows no wallet {name} at {at}")
+    print_json(state)
+
+
+@app.command("transaction")
+def transaction(
+    context: typer.Context,
+    tx: Annotated[str, typer.Argument(metavar="HASH", help="0x and 64 hex digits; of any attempt.")],
+    as_json: AsJson = False,
+) -> None:
+    """The whole story of one transaction: decision and inputs, settings, every attempt and error, the outcome."""
+    story = _asked(context, lambda log: _story(log, _hash(tx)))
+    if as_json:
+        print_json(story)
+        return
+    for key in ("hash", "wallet", "address", "action_id", "outcome"):
+        print_line(f"{key}: {_text(story[key])}")
+    print_line("decision: " + _text(story["decision"]))
+    print_line("settings: " + _text(story["config"]))
+    print_line("")
+    print_table(("position", "time", "event", "what"), [_event_cells(event) for event in story["events"]])
+
+
+@app.command("transactions")
+def transactions(
+    context: typer.Context,
+    wallet: Wallet = None,
+    status: Annotated[
+        str | None, typer.Option("--status", help="open, mined, final, reverted, superseded or cancelled.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="At most so many; 0 is all.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Every attempt ever signed, a line each, oldest first."""
+    found = _asked(context, lambda log: _collect(_transactions(log, wallet, status), limit))
+    if as_json:
+        for row in found:
+            print_json(transaction_line(row))
+        return
+    columns = ("wallet", "address", "action_id", "nonce", "attempt", "hash", "status", "block")
+    print_table(columns, [[_text(transaction_line(row)[column]) for column in columns] for row in found])
+
+
+@app.command("export")
+def export(
+    context: typer.Context, after: Annotated[int, typer.Option("--after", min=0, help="After this position.")] = 0
+) -> None:
+    """The log as JSON lines with its hashes, as /audit/export gives it."""
+    from ghostfleet.http.audit import export_line
+
+    async def lines(log: "EventLog") -> None:
+        async for row in log.stored(after):
+            print_line(export_line(row).decode().rstrip("\n"))
+
+    _asked(context, lines)
+
+
+@app.command("verify")
+def verify(context: typer.Context, as_json: AsJson = False) -> None:
+    """Walk the hash chain; the first row that does not fit is named. Exit code 1 when one does not."""
+    from ghostfleet.store.errors import LogCorrupt
+    from ghostfleet.store.verify import verify as verify_log
+
+    try:
+        found = _asked(context, verify_log)
+    except LogCorrupt as corrupt:
+        raise NotVerified(str(corrupt)) from None
+    if as_json:
+        print_json(found)
+    elif found.ok:
+        print_line(f"{found.events} events verified, head {found.head}")
+    if not found.ok:
+        raise NotVerified(f"position {found.position}: {found.problem}; {found.events} events before it verify")
+
+
+@app.command("state")
+def state(
+    context: typer.Context,
+    by: Annotated[str, typer.Option("--by", help="fold: of the whole log. snapshot: the newest one and the tail.")] = "fold",
+    as_json: AsJson = False,
+) -> None:
+    """The state that the log makes, as JSON; the same bytes by fold and by snapshot."""
+    from ghostfleet.domain.state import encode_state
+    from ghostfleet.engine.recovery import recover
+
+    if by not in ("fold", "snapshot"):
+        raise BadInput(f"--by {by}: there is fold and snapshot")
+    recovered = _asked(context, lambda log: recover(log, use_snapshot=by == "snapshot"))
+    print_line(encode_state(recovered).decode())
+
+
+def transaction_line(row: "TransactionRow") -> JsonObject:
+    """One attempt as tools read it."""
+    return {
+        "wallet": row.wallet,
+        "address": row.address,
+        "action_id": row.action_id,
+        "nonce": row.nonce,
+        "attempt": row.attempt,
+        "hash": row.hash,
+        "status": row.status,
+        "block": row.block_number,
+    }
+
+
+async def _rows(log: "EventLog", query: "EventQuery") -> "AsyncIterator[EventRow]":
+    while True:
+        page = await log.rows(query)
+        for row in page.rows:
+            yield row
+        if page.next is None:
+            return
+        query = query.following(page.next)
+
+
+async def _transactions(log: "EventLog", wallet: str | None, status: str | None) -> "AsyncIterator[TransactionRow]":
+    from ghostfleet.store.queries import MAX_PAGE_ROWS, TransactionQuery
+
+    query = TransactionQuery(wallet=wallet, status=status, limit=MAX_PAGE_ROWS)
+    while True:
+        page = await log.transactions(query)
+        for row in page.rows:
+            yield row
+        if page.next is None:
+            return
+        query = msgspec.structs.replace(query, after=page.next)
+
+
+async def _collect(items: AsyncIterator[T], limit: int) -> list[T]:
+    found: list[T] = []
+    async for item in items:
+        found.append(item)
+        if limit and len(found) >= limit:
+            break
+    return found
+
+
+async def _print_events(log: "EventLog", query: "EventQuery", limit: int, as_json: bool) -> None:
+    _print_rows(await _collect(_rows(log, msgspec.structs.replace(query, limit=limit)), limit), as_json)
+
+
+async def _print_latest(log: "EventLog", query: "EventQuery", limit: int, as_json: bool) -> None:
+    found = await _collect(_rows(log, msgspec.structs.replace(query, limit=limit)), limit)
+    _print_rows(found[::-1], as_json)
+
+
+def _print_rows(rows: "list[EventRow]", as_json: bool) -> None:
+    from ghostfleet.http.audit import event_json
+
+    documents = [event_json(row) for row in rows]
+    if as_json:
+        for document in documents:
+            print_json(document)
+        return
+    cells = [
+        (each["position"], each["time"], each["stream"], each["type"], bytes(each["data"]).decode()) for each in documents
+    ]
+    print_table(("position", "time", "stream", "event", "what"), cells)
+
+
+async def _story(log: "EventLog", tx: Hash) -> JsonObject:
+    from ghostfleet.http.story import story_of
+
+    story = await story_of(log, tx)
+    if story is None:
+        raise BadInput(f"the log knows no transaction {tx}: it was not sent from here, or not yet seen on chain")
+    return story
+
+
+async def _wallet_at(log: "EventLog", name: str, at: int) -> Any:
+    from ghostfleet.http.audit import wallet_at
+
+    found, _ = await wallet_at(log, name, at)
+    return found
+
+
+def _event_cells(event: JsonObject) -> tuple[object, ...]:
+    return event["position"], event["time"], event["type"], _text(event["data"])
+
+
+def _text(value: object) -> str:
+    from ghostfleet.domain.values import encode_json
+
+    return str(value) if isinstance(value, str | bytes | int) else encode_json(value).decode()
+
+
+def _hash(text: str) -> Hash:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{64}", text):
+        raise BadInput(f"{text[:80]!r} is no transaction hash: 0x and 64 hex digits")
+    return Hash(bytes.fromhex(text[2:]))
+
+
+def _known_type(name: str | None) -> str | None:
+    import difflib
+
+    from ghostfleet.domain.events import CATALOGUE
+
+    if name is None or name in CATALOGUE:
+        return name
+    nearest = difflib.get_close_matches(name, CATALOGUE, 1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else "; docs/events.md lists them"
+    raise BadInput(f"--type {name}: there is no such event{hint}")
+
+
+def _moment(option: str, text: str | None) -> int | None:
+    """Microseconds since the epoch from ISO 8601 (UTC where no zone is given) or from microseconds."""
+    if text is None:
+        return None
+    if text.isdigit():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"{option} {text}: expected ISO 8601, such as 2026-11-01T00:00:00Z, or microseconds") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1_000_000)
+
+
+def _position_or_moment(text: str) -> int:
+    found = _moment("--at", text)
+    assert found is not None
+    return found

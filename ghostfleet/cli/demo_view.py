@@ -1,0 +1,80 @@
+"""What a person sees while the demo runs: wallets, actions, transactions, events a second, the head of the log."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ghostfleet.domain.breaker import Closed
+from ghostfleet.domain.wallet import Wallet
+
+if TYPE_CHECKING:
+    from ghostfleet.assembly import Running
+
+MAX_WALLETS_SHOWN = 25
+
+
+@contextlib.contextmanager
+def live_view(up: "Running") -> Iterator[Callable[[], None]]:
+    """A view that redraws itself in place; the function refreshes it."""
+    seen = [(time.monotonic(), up.live.state.position)]
+    with Live(_drawn(up, 0.0), auto_refresh=False) as live:
+
+        def refresh() -> None:
+            now, position = time.monotonic(), up.live.state.position
+            seen.append((now, position))
+            del seen[:-10]
+            (before, from_position), secs = seen[0], max(now - seen[0][0], 0.001)
+            live.update(_drawn(up, (position - from_position) / secs if now > before else 0.0), refresh=True)
+
+        yield refresh
+
+
+def _drawn(up: "Running", events_per_sec: float) -> Group:
+    state = up.live.state
+    wallets = list(state.wallets.values())
+    succeeded = sum(wallet.totals.succeeded for wallet in wallets)
+    failed = sum(wallet.totals.failed for wallet in wallets)
+    rejected = sum(wallet.totals.rejected for wallet in wallets)
+    open_slots = sum(len(wallet.pending) for wallet in wallets)
+    head = up.log.head
+    paused = f"   PAUSED by {state.fleet.paused.actor}" if state.fleet.paused else ""
+    lines = Text.assemble(
+        ("Ghost Fleet", "bold"),
+        f"   {up.url or 'no HTTP'}   {len(wallets)} wallets   Ctrl-C ends it{paused}\n",
+        f"actions {succeeded} succeeded, {failed} failed, {rejected} rejected   transactions {open_slots} open\n",
+        f"log {head.position} events, {events_per_sec:.0f}/s   head {str(head.hash)[:18]}...",
+    )
+    return Group(lines, _wallet_table(wallets))
+
+
+def _wallet_table(wallets: list[Wallet]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("wallet", "profile", "done", "latest", "nonce", "open", "ETH", "state"):
+        table.add_column(column, justify="right" if column in ("done", "nonce", "open", "ETH") else "left")
+    for wallet in wallets[:MAX_WALLETS_SHOWN]:
+        balance = "" if wallet.balance_wei is None else f"{wallet.balance_wei / 10**18:.4f}"
+        table.add_row(
+            wallet.id,
+            wallet.profile,
+            str(wallet.totals.succeeded),
+            wallet.previous_kind,
+            "" if wallet.next_nonce is None else str(wallet.next_nonce),
+            str(len(wallet.pending)),
+            balance,
+            _state(wallet),
+        )
+    return table
+
+
+def _state(wallet: Wallet) -> str:
+    if not isinstance(wallet.breaker, Closed):
+        return "breaker " + type(wallet.breaker).__name__.lower()
+    if wallet.parked_until_wei is not None:
+        return "parked until funded"
+    return wallet.rest or "acting"
