@@ -1,5 +1,6 @@
 """What does a transaction have to offer? From the fee history, with headroom and a cap; and how a replacement outbids."""
 
+import asyncio
 from typing import Protocol
 
 import msgspec
@@ -62,10 +63,12 @@ class FeeOracle:
         self._rules = rules
         self._of: Head | None = None
         self._fees: Fees | None = None
+        self._asking = asyncio.Lock()
 
     async def suggest(self, head: Head) -> Fees:
         """Raises TryAgain when no endpoint tells the fee history."""
-        if self._fees is None or self._of != head:
-            self._fees = suggest(await self._chain.fee_history(HISTORY_BLOCKS), self._rules)
-            self._of = head
-        return self._fees
+        async with self._asking:
+            if self._fees is None or self._of != head:
+                self._fees = suggest(await self._chain.fee_history(HISTORY_BLOCKS), self._rules)
+                self._of = head
+            return self._fees

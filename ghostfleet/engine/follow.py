@@ -21,7 +21,7 @@ from ghostfleet.engine import receipts
 from ghostfleet.engine.gaps import fill_gap
 from ghostfleet.engine.outsiders import Taker, find_taker
 from ghostfleet.engine.ports import Broadcast
-from ghostfleet.engine.signing import GIVEAWAY_GAS, gas_for, giveaway, sign_attempt
+from ghostfleet.engine.signing import GIVEAWAY_GAS, NoKey, gas_for, giveaway, sign_attempt
 from ghostfleet.engine.trouble import park
 from ghostfleet.engine.world import World
 
@@ -72,15 +72,20 @@ class Follower:
     async def follow(self) -> None:
         """Until every slot is in the chain with its outcome recorded. Returns at once when that is so."""
         while True:
+            change = self._world.heads.next_change()
             await self._watch_included()
             pending = self._wallet.pending
             if not pending:
                 self._pursuits.clear()
                 if all(slot.settled for slot in self._wallet.included):
                     return
-            elif not await self._include(pending) and self._push_is_due(pending):
+            elif await self._include(pending):
+                continue
+            elif self._push_is_due(pending):
                 await self._push(pending)
-            await self._world.heads.changed(self._next_look_secs())
+                if [slot.nonce for slot in self._wallet.pending] != [slot.nonce for slot in pending]:
+                    continue
+            await self._world.heads.changed(self._next_look_secs(), change)
 
     async def broadcast(self, nonce: int) -> None:
         """Send the newest bytes of the slot at `nonce`, and record what the node said. Raises GateClosed, sending nothing."""
@@ -281,7 +286,13 @@ class Follower:
                 gas = GIVEAWAY_GAS
         unsigned = Unsigned(chain_id=unsigned.chain_id, nonce=slot.nonce, call=call, gas=gas, fees=fees)
         number = slot.newest.number
-        signed = sign_attempt(world, wallet.id, slot.action_id, unsigned, number=number + 1, purpose=purpose)
+        try:
+            signed = sign_attempt(world, wallet.id, slot.action_id, unsigned, number=number + 1, purpose=purpose)
+        except NoKey as missing:
+            await self._say_once(slot, pursuit, "no_key", f"{why}, but {missing}")
+            self._back_off(pursuit)
+            await self.broadcast(slot.nonce)
+            return
         await world.live.commit(
             partial(decisions.replace_attempt, name=self._name, signed=signed, expected_attempts=number)
         )

@@ -62,9 +62,13 @@ class Heads:
             await self.changed()
         return self.head
 
-    async def changed(self, timeout_secs: float | None = None) -> None:
-        """Wait for the next change of the head, or for the time-out."""
-        changed = self._changed
+    def next_change(self) -> asyncio.Event:
+        """Set at the next change of the head. Taken before a look, it tells of a change that came during the look."""
+        return self._changed
+
+    async def changed(self, timeout_secs: float | None = None, change: asyncio.Event | None = None) -> None:
+        """Wait for the next change of the head (after `change` was taken), or for the time-out."""
+        changed = change or self._changed
         try:
             async with asyncio.timeout(timeout_secs):
                 await changed.wait()

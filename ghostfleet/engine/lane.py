@@ -88,7 +88,7 @@ class Lane:
                 await self._turn()
             except (GateClosed, Refused):
                 await asyncio.sleep(MOVED_ON_SECS)
-            except TryAgain:
+            except (TryAgain, RpcRefused):
                 await self._nap(self._world.pace.first_retry_secs)
 
     async def _turn(self) -> None:

@@ -5,11 +5,16 @@ from ghostfleet.domain import events as ev
 from ghostfleet.domain.values import Call, Signed, Unsigned, WalletId
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.world import World
+from ghostfleet.errors import ParkWallet
 from ghostfleet.keys.keyring import Keyring
 from ghostfleet.plugins.api import Action
 
 GIVEAWAY_GAS = 21_000
 """What a transfer to oneself costs where the node cannot estimate it."""
+
+
+class NoKey(ParkWallet):
+    """A wallet's key is not loaded, so nothing new can be signed for it; bytes that are signed can still be sent."""
 
 
 async def estimate_gas(world: World, wallet: Wallet, action: Action) -> int:
@@ -59,5 +64,7 @@ class KeyringSigner:
         self._keyring = keyring
 
     def sign(self, wallet: WalletId, unsigned: Unsigned) -> Signed:
-        """The wallet's signature over an EIP-1559 transaction. Raises KeyError for a wallet without a key."""
+        """The wallet's signature over an EIP-1559 transaction. Raises NoKey."""
+        if wallet not in self._keyring:
+            raise NoKey(f"the key of {wallet} is not loaded: name it in the settings until its last slot has ended")
         return transactions.sign(unsigned, self._keyring.key(wallet))
