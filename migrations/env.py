@@ -1,22 +1,19 @@
-"""Runs migrations on the connection that the service hands over, or, from the command line, on the url in alembic.ini."""
+"""Where Alembic gets its connection: from ghostfleet/store/schema.py, or by hand from `-x url=...`."""
 
-import sqlalchemy as sa
 from alembic import context
+from sqlalchemy import create_engine
 
 from ghostfleet.store.tables import metadata
 
 
-def run(connection: sa.Connection) -> None:
-    context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
-    with context.begin_transaction():
-        context.run_migrations()
+def _migrate(connection: object) -> None:
+    context.configure(connection=connection, target_metadata=metadata)
+    context.run_migrations()
 
 
 given = context.config.attributes.get("connection")
 if given is not None:
-    run(given)
+    _migrate(given)
 else:
-    url = context.config.get_main_option("sqlalchemy.url")
-    assert url is not None
-    with sa.create_engine(url).connect() as opened:
-        run(opened)
+    with create_engine(context.get_x_argument(as_dictionary=True)["url"]).begin() as opened:
+        _migrate(opened)

@@ -1,11 +1,7 @@
 """${message}
 
-Revision ID: ${up_revision}
-Revises: ${down_revision | comma,n}
+Only add: the release before this one keeps running on the result.
 """
-
-import sqlalchemy as sa
-from alembic import op
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}

@@ -1,169 +1,145 @@
-"""All that differs between databases: how a connection is set up, how a log is locked, how a table is made append-only."""
+"""The only place with SQL that one database understands and the other does not, and with what their errors mean."""
 
-import asyncio
-import fcntl
-import json
-import os
-import socket
 import sqlite3
-from collections.abc import Sequence
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+import asyncpg
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
 
-from ghostfleet.store.errors import LogHeld, NoLog
+from ghostfleet.errors import GhostFleetError
+from ghostfleet.store.errors import LogCorrupt, LogUnavailable
 
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-BUSY_MS = 5000
-CHECKPOINT_PAGES = 4000
-"""SQLite folds the write-ahead log back at 16 MB; `journal_size_limit` keeps the file from staying larger than that."""
-WAL_LIMIT_BYTES = 16 * 1024 * 1024
-ADVISORY_LOCK = 0x67686F737466  # "ghostf"
-
-DATABASE_ERRORS = (sa.exc.SQLAlchemyError, sqlite3.Error, OSError)
-"""What a failing database raises, through whichever layer."""
+BUSY_TIMEOUT_MS = 5_000
+"""How long a statement waits for another connection's lock before it says locked."""
+WAL_PAGES = 1_000
+"""A commit that finds the write-ahead file longer than this copies it into the database (4 MiB)."""
+WAL_LIMIT_BYTES = 8 * 2**20
+"""The write-ahead file is cut back when it is longer: only a reader that held on can have let it grow so far."""
 
 SQLITE_PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",
-    f"PRAGMA busy_timeout={BUSY_MS}",
-    "PRAGMA foreign_keys=ON",
-    f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
-    f"PRAGMA journal_size_limit={WAL_LIMIT_BYTES}",
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
+    "PRAGMA foreign_keys = ON",
+)
+SQLITE_WRITER_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    f"PRAGMA wal_autocheckpoint = {WAL_PAGES}",
+    f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}",
+)
+SQLITE_READER_PRAGMAS = ("PRAGMA query_only = ON",)
+SQLITE_INTEGRITY = "PRAGMA integrity_check(1)"
+SQLITE_TRUNCATE_WAL = ("PRAGMA busy_timeout = 0", "PRAGMA wal_checkpoint(TRUNCATE)", SQLITE_PRAGMAS[0])
+"""A checkpoint that has to wait for a reader gives up instead: the next one may find none."""
+
+BEGIN = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
+"""A deferred transaction that turns into a writer deadlocks with another one (langgraph pull 8135)."""
+
+POSTGRES_LOCK_KEY = 0x67686F7374_666C
+"""`ghostfl`: the advisory lock of the one writer, per database."""
+POSTGRES_TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
+POSTGRES_HOLDER = (
+    "SELECT a.pid, coalesce(host(a.client_addr), 'local'), a.backend_start::text, a.application_name"
+    " FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
+    " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1"
+    " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " AND (l.classid::bigint << 32 | l.objid::bigint) = $1"
 )
 
 APPEND_ONLY = {
     "sqlite": (
-        "CREATE TRIGGER events_no_update BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END",
-        "CREATE TRIGGER events_no_delete BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END",
+        "CREATE TRIGGER events_keep_updated BEFORE UPDATE ON events"
+        " BEGIN SELECT RAISE(ABORT, 'events are append-only'); END",
+        "CREATE TRIGGER events_keep_deleted BEFORE DELETE ON events"
+        " BEGIN SELECT RAISE(ABORT, 'events are append-only'); END",
+        "CREATE TRIGGER events_keep_replaced BEFORE INSERT ON events"
+        " WHEN EXISTS (SELECT 1 FROM events WHERE position = NEW.position)"
+        " BEGIN SELECT RAISE(ABORT, 'events are append-only'); END",
     ),
     "postgresql": (
-        "CREATE FUNCTION events_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'the log is append-only'; END $$",
-        "CREATE TRIGGER events_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON events "
-        "FOR EACH STATEMENT EXECUTE FUNCTION events_append_only()",
+        "CREATE FUNCTION events_keep() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'events are append-only'; END $$",
+        "CREATE TRIGGER events_keep_rows BEFORE UPDATE OR DELETE ON events FOR EACH ROW EXECUTE FUNCTION events_keep()",
+        "CREATE TRIGGER events_keep_all BEFORE TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION events_keep()",
     ),
 }
+"""The triggers that refuse to change or delete rows. REPLACE deletes without asking the DELETE trigger, hence the third."""
 
 
-def words(problem: BaseException) -> str:
-    """What the database said, without statement and parameters."""
-    original = getattr(problem, "orig", None) or problem
-    return " ".join(str(original).split())[:200]
+def raw_dialect(name: str) -> Dialect:
+    """The dialect with the parameter style that the driver itself takes, for statements prepared once."""
+    if name == "sqlite":
+        return sqlite.dialect(paramstyle="qmark")
+    return postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
-def parse_url(url: str) -> URL:
-    """The url with the driver we use. Raises NoLog for a database that we do not know."""
-    try:
-        parsed = make_url(url)
-    except sa.exc.ArgumentError:
-        raise NoLog("[store] url is no database url; for example sqlite:///ghostfleet.db") from None
-    driver = DRIVERS.get(parsed.drivername.split("+")[0])
-    if driver is None:
-        raise NoLog(f"[store] url: there is sqlite and postgresql, not {parsed.drivername}")
-    return parsed.set(drivername=driver)
+def insert_new(name: str, table: Table, **values: Any) -> Any:
+    """INSERT that leaves a row alone which is already there."""
+    insert = sqlite.insert if name == "sqlite" else postgresql.insert
+    statement = insert(table)
+    return (statement.values(**values) if values else statement).on_conflict_do_nothing()
 
 
-def sqlite_path(url: URL) -> Path | None:
-    """The database file, or None for another database."""
-    return Path(url.database or "") if url.drivername.startswith("sqlite") else None
+def upsert(name: str, table: Table, key: str) -> Any:
+    """INSERT that replaces the other columns of a row which is already there."""
+    insert = sqlite.insert if name == "sqlite" else postgresql.insert
+    statement = insert(table)
+    others = {column.name: statement.excluded[column.name] for column in table.columns if column.name != key}
+    return statement.on_conflict_do_update(index_elements=[key], set_=others)
 
 
-def create_engine(url: URL, *, read_only: bool = False) -> AsyncEngine:
-    """An engine whose connections are set up as they have to be, on connect: never inside somebody's transaction."""
-    path = sqlite_path(url)
-    if path is None:
-        return create_async_engine(url, pool_size=4, max_overflow=2)
-    if read_only:
-        url = url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
-    engine = create_async_engine(url, poolclass=NullPool)
-
-    @sa.event.listens_for(engine.sync_engine, "connect")
-    def set_up(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        for pragma in SQLITE_PRAGMAS[2:4] if read_only else SQLITE_PRAGMAS:
-            cursor.execute(pragma)
-        cursor.close()
-
-    return engine
-
-
-def wal_bytes(url: URL) -> int:
-    """The size of SQLite's write-ahead log, 0 where there is none."""
-    path = sqlite_path(url)
-    try:
-        return os.stat(f"{path}-wal").st_size if path is not None else 0
-    except OSError:
-        return 0
+SQLITE_STORAGE = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_READONLY: "the file or its disk is read-only",
+    sqlite3.SQLITE_IOERR: "the disk reports an input/output error",
+    sqlite3.SQLITE_BUSY: "another connection holds the database",
+    sqlite3.SQLITE_LOCKED: "another connection holds a table",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened",
+    sqlite3.SQLITE_NOMEM: "out of memory",
+    sqlite3.SQLITE_INTERRUPT: "the statement was interrupted",
+    sqlite3.SQLITE_PERM: "access is denied",
+    sqlite3.SQLITE_PROTOCOL: "the file's locks do not work",
+    sqlite3.SQLITE_AUTH: "access is denied",
+}
+"""SQLite's primary result codes that say something of the storage, not of the statement."""
+SQLITE_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+POSTGRES_STORAGE = ("08", "25", "53", "55", "57", "58")
+"""SQLSTATE classes: connection, read-only transaction, resources (disk full), locks, shutdown, system error."""
 
 
-class FileLock:
-    """One writer to a SQLite log: an exclusive lock on a file beside it, released by the system with the process."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-
-    def release(self) -> None:
-        self._file.close()
-
-
-def hold_file(database: Path) -> FileLock:
-    """Raises LogHeld with who holds it."""
-    path = database.with_name(database.name + ".lock")
-    try:
-        file = path.open("a+")
-    except OSError as problem:
-        raise NoLog(f"cannot open {path}: {problem.strerror}") from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.seek(0)
-        holder = file.read(500)
-        file.close()
-        raise LogHeld(f"{database} is held by another process: {holder or 'it has not said which'}") from None
-    file.seek(0)
-    file.truncate()
-    json.dump({"pid": os.getpid(), "host": socket.gethostname()}, file)
-    file.flush()
-    return FileLock(file)
+def storage_problem(error: BaseException, place: str) -> GhostFleetError | None:
+    """What an error of the driver means for the log at `place`; None when it is the statement's own fault."""
+    if isinstance(error, DBAPIError):
+        invalid = error.connection_invalidated
+        cause = error.orig if error.orig is not None else error
+        driver = getattr(cause, "__cause__", None) or cause
+        found = storage_problem(driver, place)
+        if found is None and invalid:
+            return LogUnavailable(f"the log at {place} cannot be reached: {driver}", in_doubt=True)
+        return found
+    if isinstance(error, sqlite3.Error):
+        return _sqlite_problem(error, place)
+    if isinstance(error, asyncpg.PostgresError):
+        state = getattr(error, "sqlstate", None) or ""
+        if state[:2] in POSTGRES_STORAGE:
+            return LogUnavailable(f"the log at {place} cannot be used: {error}", in_doubt=True)
+        return LogCorrupt(f"the log at {place} is damaged: {error}") if state[:2] == "XX" else None
+    if isinstance(error, (OSError, asyncpg.InterfaceError, EOFError, TimeoutError)):
+        return LogUnavailable(f"the log at {place} cannot be reached: {type(error).__name__}: {error}", in_doubt=True)
+    return None
 
 
-async def hold_database(connection: AsyncConnection) -> None:
-    """One writer to a PostgreSQL log: an advisory lock of the session. Raises LogHeld with who holds it."""
-    taken = await connection.scalar(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
-    await connection.commit()
-    if taken:
-        return
-    found = await connection.execute(
-        sa.text(
-            "SELECT a.pid, a.client_addr, a.backend_start FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
-            "WHERE l.locktype = 'advisory' AND l.granted"
+def _sqlite_problem(error: sqlite3.Error, place: str) -> GhostFleetError | None:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in SQLITE_DAMAGED:
+        return LogCorrupt(
+            f"the log at {place} is damaged: {error}; restore it from a backup (`ghost-fleet audit verify` names the row)"
         )
-    )
-    holders = "; ".join(
-        f"backend {pid} from {address or 'this machine'} since {since:%F %T}" for pid, address, since in found
-    )
-    await connection.rollback()
-    raise LogHeld(f"the log is held by another process: {holders or 'its backend is not visible'}")
-
-
-async def write_sqlite(connection: Any, insert: str, rows: Sequence[tuple[Any, ...]], changes: Sequence[Any]) -> None:
-    """One durable transaction in one hop to aiosqlite's thread: four hops would cost more than the commit itself."""
-
-    def write(database: sqlite3.Connection) -> None:
-        database.execute("BEGIN IMMEDIATE")
-        try:
-            database.executemany(insert, rows)
-            for statement, values in changes:
-                database.executemany(statement, values)
-            database.execute("COMMIT")
-        except BaseException:
-            if database.in_transaction:
-                database.execute("ROLLBACK")
-            raise
-
-    await asyncio.shield(connection._execute(write, connection._conn))
+    if code in SQLITE_STORAGE:
+        return LogUnavailable(
+            f"the log at {place} cannot be used: {SQLITE_STORAGE[code]} ({error})",
+            in_doubt=code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR),
+        )
+    return None

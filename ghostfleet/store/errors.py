@@ -1,35 +1,50 @@
-"""What can be wrong with the log, by what to do next."""
+"""What can go wrong with the log, arranged by what the caller may do next."""
 
 from ghostfleet.errors import BadInput, StopService, TryAgain
 
 
+class LogUnavailable(TryAgain):
+    """The log could not be written or read: disk full, read-only, locked, unreachable. Nothing in memory has changed.
+
+    `in_doubt` says that the commit may have reached the disk all the same; the log finds out before it writes again.
+    """
+
+    def __init__(self, message: str, *, in_doubt: bool = False) -> None:
+        self.in_doubt = in_doubt
+        super().__init__(message)
+
+
 class VersionConflict(TryAgain):
-    """A stream is not at the version that was expected: somebody else wrote to it. Read it again, decide again."""
+    """A stream does not have the version that the caller had seen. Nothing of the call was written: look again, decide again."""
 
     def __init__(self, stream: str, expected: int, actual: int) -> None:
-        super().__init__(f"stream {stream} is at version {actual}, not {expected}")
         self.stream, self.expected, self.actual = stream, expected, actual
+        super().__init__(f"stream {stream} has version {actual}, not {expected}: read it and decide again")
 
 
-class LogUnavailable(TryAgain):
-    """The events were not written: disk full, read-only, locked or failing. Later appends work once the disk does."""
+class EventUnwritable(BadInput):
+    """An event that cannot be a row: too large, or text that is not Unicode."""
+
+
+class LogMissing(BadInput):
+    """There is no log at this place, and none was to be made."""
 
 
 class LogHeld(StopService):
-    """Another process writes to this log. One log has one writer: stop that one, or give this one another [store] url."""
+    """Another process writes this log. Stop it first; two writers would sign two transactions for one nonce."""
 
 
 class LogCorrupt(StopService):
-    """The log does not hang together: a gap, a hash or a count that does not fit. Restore a backup; nothing was changed."""
+    """The log does not fit together: a gap, a row that was changed, a page that cannot be read. Restore it from a backup."""
 
 
-class UnknownCriticalEvent(StopService):
-    """The log has an event that this release must not skip. Start the release that wrote it, or a newer one."""
+class LogCutBack(LogCorrupt):
+    """The log ends before a position that it is known to have reached: writes were lost, or an old copy is in its place."""
 
 
-class DataTooNew(StopService):
+class SchemaTooNew(StopService):
     """The data needs a newer release than this one."""
 
 
-class NoLog(BadInput):
-    """There is no log at this url, or the url names no database we know."""
+class UnknownCriticalEvent(StopService):
+    """The log holds an event that this release does not know and must not skip."""

@@ -1,268 +1,178 @@
-"""The event log: append-only, gap-free, hash-chained, with one writer. Concurrent appends share one commit."""
+"""The event log: what happened, in order, durably, provably. The one thing in the service that is true.
 
-import asyncio
-import hashlib
-from collections import deque
+`EventLog` is the same over every storage; `open_log` opens one from its URL.
+"""
+
 from collections.abc import AsyncIterator, Mapping, Sequence
-from time import perf_counter
+from hashlib import sha256
+from pathlib import Path
 
-from ghostfleet.domain.events import NewEvent, Recorded, Stream, UnknownEvent
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from ghostfleet.domain.events import NewEvent, Recorded, Stream
 from ghostfleet.domain.values import Hash
+from ghostfleet.errors import BadInput
 from ghostfleet.store.codec import CODEC, Codec
-from ghostfleet.store.errors import LogCorrupt, LogUnavailable, VersionConflict
-from ghostfleet.store.projections import Change, Projector
+from ghostfleet.store.commits import GroupCommit
+from ghostfleet.store.errors import LogUnavailable
+from ghostfleet.store.opening import opened
+from ghostfleet.store.projections import changes_of
 from ghostfleet.store.queries import EventQuery, Page, TransactionQuery, TransactionRow
-from ghostfleet.store.recorder import PAGE_ROWS, Recorder, StoredSnapshot
-from ghostfleet.store.rows import EMPTY, NO_HASH, EventRow, LogHead, rehash, row_hash
+from ghostfleet.store.recorder import Counters, Recorder, Snapshot
+from ghostfleet.store.rows import EventRow, LogHead
+from ghostfleet.store.sql_recorder import SqlRecorder
+from ghostfleet.store.sqlite import SqliteDatabase
+from ghostfleet.store.verification import Verification, verify
 
-MAX_ROWS_PER_COMMIT = 2000
-"""Bounds how long a commit takes; what does not fit goes into the next."""
-MAX_WAITING = 10_000
-"""Appends that may wait; more wait to be let in."""
+READ_PAGE_ROWS = 2000
+"""Rows that `read` takes at a time: bounds its memory, and how long a read can hold a snapshot."""
 SNAPSHOTS_KEPT = 3
-CHECKED_AT_OPEN = 1000
-"""The last rows are verified whenever a log is opened; `verify` walks all of it."""
-
-
-class _Append:
-    __slots__ = ("done", "events", "expected", "time_us")
-
-    def __init__(self, events: Sequence[NewEvent], time_us: int, expected: Mapping[Stream, int]) -> None:
-        self.events, self.time_us, self.expected = events, time_us, expected
-        self.done: asyncio.Future[tuple[Recorded, ...]] = asyncio.get_running_loop().create_future()
+MAX_SNAPSHOT_BYTES = 512 * 2**20
 
 
 class EventLog:
-    """The log, whatever it is stored in."""
+    """One open log. Made by `open_log`, or by `EventLog.over` a recorder."""
 
-    def __init__(self, recorder: Recorder, codec: Codec = CODEC, projector: Projector | None = None) -> None:
+    def __init__(self, recorder: Recorder, head: LogHead, versions: Mapping[Stream, int], codec: Codec) -> None:
         self._recorder = recorder
         self._codec = codec
-        self._projector = projector or Projector()
-        self._versions: dict[Stream, int] = {}
-        self._waiting: deque[_Append] = deque()
-        self._committing: asyncio.Task[None] | None = None
-        self._uncertain = False
-        self.head: LogHead = EMPTY
-        self.commit_secs = 0.0
-        self.commit_rows = 0
+        self.counters = Counters(wal_bytes=recorder.wal_bytes)
+        self._commits = GroupCommit(recorder, head, versions, self.counters)
 
-    async def open(self) -> None:
-        """Take over what is stored. Raises LogCorrupt where its end does not hang together."""
-        self.head = await self._recorder.head()
-        self._versions = await self._recorder.versions()
-        if sum(self._versions.values()) != self.head.position:
-            raise LogCorrupt(
-                f"the log has {sum(self._versions.values())} events by streams and ends at position {self.head.position}"
-            )
-        await self._check_end()
+    @classmethod
+    async def over(cls, recorder: Recorder, *, codec: Codec = CODEC, read_only: bool = False) -> "EventLog":
+        """Check the end of the log, bring the read models up to it, and open. Raises LogCorrupt, LogUnavailable."""
+        found = await opened(recorder)
+        log = cls(recorder, found.head, found.versions, codec)
+        if not read_only and found.projected < found.head.position:
+            await log._project(found.projected)
+        return log
+
+    @property
+    def head(self) -> LogHead:
+        """The newest durable row, as of the last commit of this process."""
+        return self._commits.head
 
     @property
     def wal_bytes(self) -> int:
-        """The size of the database's write-ahead log, where it has one beside it."""
+        """Length of the write-ahead file now; 0 where there is none."""
         return self._recorder.wal_bytes
 
-    async def rows(self, query: EventQuery) -> Page[EventRow]:
-        """A page of rows by filter. Raises LogUnavailable."""
-        return await self._recorder.rows(query)
-
-    async def transaction(self, tx: Hash) -> TransactionRow | None:
-        """One signed attempt by its hash."""
-        found = await self._recorder.transactions(TransactionQuery(hash=tx, limit=1))
-        return found.rows[0] if found.rows else None
-
-    async def transactions(self, query: TransactionQuery) -> Page[TransactionRow]:
-        """A page of signed attempts, oldest first."""
-        return await self._recorder.transactions(query)
-
     def version(self, stream: Stream) -> int:
-        """How many events a stream has."""
-        return self._versions.get(stream, 0)
+        """How many events the stream has."""
+        return self._commits.versions.get(stream, 0)
 
     async def append(
         self, events: Sequence[NewEvent], *, time_us: int, expected: Mapping[Stream, int] | None = None
     ) -> tuple[Recorded, ...]:
-        """Write events, all or none; durable when it returns. Cancelled, it happens wholly or not at all.
+        """Write all of them or none; durable when it returns. Concurrent calls share a commit.
 
-        Raises VersionConflict when a stream is not at its expected version, LogUnavailable when nothing was written.
+        `expected` is the version each stream must have now. Raises VersionConflict, EventUnwritable, LogUnavailable (nothing
+        changed; when `in_doubt`, the events may be found in the log later), LogCorrupt.
         """
-        if not events:
+        encode = self._codec.encode
+        encoded = [encode(event) for event in events]
+        if not encoded:
             return ()
-        while len(self._waiting) >= MAX_WAITING and self._committing is not None:
-            await asyncio.wait([self._committing])
-        waiting = _Append(events, time_us, expected or {})
-        self._waiting.append(waiting)
-        if self._committing is None:
-            self._committing = asyncio.get_running_loop().create_task(self._commit_all())
-        return await waiting.done
-
-    async def _commit_all(self) -> None:
-        """Commit what waits, batch after batch, until nothing does."""
-        try:
-            await asyncio.sleep(0)  # let everybody who is about to append join the first batch
-            while self._waiting:
-                await self._commit_batch(self._next_batch())
-        finally:
-            self._committing = None
-
-    def _next_batch(self) -> list[_Append]:
-        batch: list[_Append] = []
-        rows = 0
-        while self._waiting and (not batch or rows + len(self._waiting[0].events) <= MAX_ROWS_PER_COMMIT):
-            append = self._waiting.popleft()
-            if not append.done.cancelled():
-                batch.append(append)
-                rows += len(append.events)
-        return batch
-
-    async def _commit_batch(self, batch: Sequence[_Append]) -> None:
-        try:
-            if self._uncertain:
-                await self._reread()
-            rows, taken = self._rows_of(batch)
-            if rows:
-                await self._record(rows, [recorded for _, events in taken for recorded in events])
-        except LogUnavailable as problem:
-            self._uncertain = True
-            for append in batch:
-                _fail(append, problem)
-            return
-        except Exception as problem:  # a defect: its appends must not wait for ever
-            self._uncertain = True
-            for append in batch:
-                _fail(append, problem)
-            return
-        for append, recorded in taken:
-            if not append.done.done():
-                append.done.set_result(recorded)
-
-    async def _record(self, rows: Sequence[EventRow], recorded: Sequence[Recorded]) -> None:
-        changes: list[Change] = []
-        for event in recorded:
-            changes.extend(self._projector.changes(event))
-        started = perf_counter()
-        await self._recorder.record(rows, changes)
-        self.commit_secs, self.commit_rows = perf_counter() - started, len(rows)
-        self.head = LogHead(rows[-1].position, rows[-1].hash)
-        for row in rows:
-            self._versions[row.stream] = row.version
-
-    def _rows_of(self, batch: Sequence[_Append]) -> tuple[list[EventRow], list[tuple[_Append, tuple[Recorded, ...]]]]:
-        """Number, encode and chain the events; an append whose expectation fails is refused alone."""
-        position, previous = self.head.position, self.head.hash
-        versions: dict[Stream, int] = {}
-        rows: list[EventRow] = []
-        taken: list[tuple[_Append, tuple[Recorded, ...]]] = []
-        for append in batch:
-            conflict = self._conflict(append, versions)
-            if conflict is not None:
-                _fail(append, conflict)
-                continue
-            recorded: list[Recorded] = []
-            for new in append.events:
-                position += 1
-                version = versions.get(new.stream, self._versions.get(new.stream, 0)) + 1
-                versions[new.stream] = version
-                kind, kind_version, critical, payload = self._codec.encode(new.event)
-                previous = row_hash(
-                    previous,
-                    position,
-                    new.stream,
-                    version,
-                    kind,
-                    kind_version,
-                    critical,
-                    append.time_us,
-                    new.correlation,
-                    payload,
-                )
-                rows.append(
-                    EventRow(
-                        position,
-                        new.stream,
-                        version,
-                        kind,
-                        kind_version,
-                        critical,
-                        append.time_us,
-                        new.correlation,
-                        payload,
-                        previous,
-                    )
-                )
-                recorded.append(Recorded(position, new.stream, version, append.time_us, new.correlation, new.event))
-            taken.append((append, tuple(recorded)))
-        return rows, taken
-
-    def _conflict(self, append: _Append, versions: Mapping[Stream, int]) -> VersionConflict | None:
-        for stream, expected in append.expected.items():
-            actual = versions.get(stream, self._versions.get(stream, 0))
-            if actual != expected:
-                return VersionConflict(stream, expected, actual)
-        return None
-
-    async def _reread(self) -> None:
-        """After a failure nobody knows whether the commit happened: what is stored is what counts."""
-        self.head = await self._recorder.head()
-        self._versions = await self._recorder.versions()
-        self._uncertain = False
+        return await self._commits.append(encoded, time_us, expected)
 
     async def read(self, after: int = 0, *, until: int | None = None) -> AsyncIterator[Recorded]:
-        """Events in order; UnknownEvent for one that this release need not know. Raises UnknownCriticalEvent."""
-        async for row in self.stored(after, until=until):
-            recorded = self._codec.decode(row)
-            if recorded is None:
-                recorded = Recorded(row.position, row.stream, row.version, row.time_us, row.correlation, UnknownEvent())
-            yield recorded
+        """Events after a position, in order, up to the head at the time. Unknown events that may be skipped are UnknownEvent.
 
-    async def stored(self, after: int = 0, *, until: int | None = None) -> AsyncIterator[EventRow]:
-        """Rows in order, page by page. Raises LogCorrupt at a gap."""
-        last = (await self._recorder.head()).position if until is None else until
-        while after < last:
-            page = await self._recorder.page(after, last, PAGE_ROWS)
-            if not page:
-                return
+        Raises UnknownCriticalEvent, LogCorrupt, LogUnavailable.
+        """
+        decode = self._codec.decode
+        while True:
+            page = await self._recorder.page(after, until, READ_PAGE_ROWS)
             for row in page:
                 if row.position != after + 1:
-                    raise LogCorrupt(f"position {after + 1} is missing")
+                    raise _gap(after, row.position)
                 after = row.position
-                yield row
+                yield decode(row)
+            if len(page) < READ_PAGE_ROWS:
+                return
 
-    async def page(self, after: int, until: int) -> Sequence[EventRow]:
-        """Some rows after a position, as they are stored, in order."""
-        return await self._recorder.page(after, until, PAGE_ROWS)
+    async def rows(self, query: EventQuery) -> Page[EventRow]:
+        """A page of rows as they are stored. Raises BadInput for a page size that is not offered."""
+        return await self._recorder.rows(query)
+
+    def decode(self, row: EventRow) -> Recorded:
+        """The event of a row that `rows` gave."""
+        return self._codec.decode(row)
+
+    async def transaction(self, tx: bytes) -> TransactionRow | None:
+        """What became of this attempt; None when it was never signed here."""
+        return await self._recorder.transaction(tx)
+
+    async def transactions(self, query: TransactionQuery) -> Page[TransactionRow]:
+        """A page of attempts."""
+        return await self._recorder.transactions(query)
+
+    async def verify(self, *, after: int = 0) -> Verification:
+        """Walk the hash chain and all that hangs on it; the first row that does not fit is named."""
+        return await verify(self._recorder, self._codec, after)
+
+    async def rebuild_projections(self) -> None:
+        """Make the read models anew from the events. For a log that nobody appends to meanwhile."""
+        await self._recorder.forget_projections()
+        await self._project(0)
+
+    async def _project(self, after: int) -> None:
+        while page := await self._recorder.page(after, None, READ_PAGE_ROWS):
+            after = page[-1].position
+            await self._recorder.project(changes_of(map(self._codec.decode, page)), after)
 
     async def save_snapshot(self, position: int, fold_version: int, state: bytes) -> None:
-        """Keep a folded state. Raises LogUnavailable."""
-        snapshot = StoredSnapshot(position, state, hashlib.sha256(state).digest())
-        await self._recorder.save_snapshot(snapshot, fold_version, SNAPSHOTS_KEPT)
+        """Keep a folded state. Raises BadInput for a position beyond the head, LogUnavailable."""
+        if not 0 < position <= self.head.position or len(state) > MAX_SNAPSHOT_BYTES:
+            raise BadInput(
+                f"no snapshot of {len(state)} bytes at position {position}: the log ends at {self.head.position}"
+            )
+        row = await self._recorder.page(position - 1, position, 1)
+        if not row:
+            raise LogUnavailable(f"position {position} cannot be read")
+        digest = Hash(sha256(state).digest())
+        snapshot = Snapshot(position, fold_version, row[0].hash, digest, state)
+        await self._recorder.put_snapshot(snapshot, SNAPSHOTS_KEPT)
 
-    async def load_snapshot(self, fold_version: int) -> StoredSnapshot | None:
-        """The newest one that is whole and not ahead of the log; a damaged one is as good as none."""
+    async def load_snapshot(self, fold_version: int) -> Snapshot | None:
+        """The newest that fits this log, undamaged; None when there is none."""
         for snapshot in await self._recorder.snapshots(fold_version):
-            if snapshot.position <= self.head.position and hashlib.sha256(snapshot.state).digest() == snapshot.digest:
+            row = await self._recorder.page(snapshot.position - 1, snapshot.position, 1)
+            fits = bool(row) and row[0].hash == snapshot.head_hash
+            if fits and sha256(snapshot.state).digest() == snapshot.digest:
                 return snapshot
         return None
 
     async def close(self) -> None:
-        """Finish the commit that is under way, then let go."""
-        if self._committing is not None:
-            await asyncio.wait([self._committing])
+        """Finish the appends that wait, then let the storage and its lock go."""
+        await self._commits.close()
         await self._recorder.close()
 
-    async def _check_end(self) -> None:
-        """The last rows chain up to the head."""
-        first = max(self.head.position - CHECKED_AT_OPEN, 0)
-        previous: Hash | None = NO_HASH if first == 0 else None
-        async for row in self.stored(first):
-            if previous is not None and rehash(previous, row) != row.hash:
-                raise LogCorrupt(f"position {row.position}: the row does not fit its hash; restore a backup")
-            previous = row.hash
+
+def _gap(after: int, position: int) -> Exception:
+    from ghostfleet.store.errors import LogCorrupt
+
+    return LogCorrupt(f"position {after + 1} is missing: {after} is followed by {position}")
 
 
-def _fail(append: _Append, problem: Exception) -> None:
-    if not append.done.done():
-        append.done.set_exception(problem)
+async def open_log(url: str, *, read_only: bool = False, create: bool = True, codec: Codec = CODEC) -> EventLog:
+    """Open the log at `sqlite:///FILE` or `postgresql://...`, as its one writer or read-only beside it.
 
-
-__all__ = ["EventLog", "EventQuery", "EventRow", "LogHead", "Page", "TransactionQuery", "TransactionRow"]
+    Raises BadInput (no such place), LogHeld, LogCorrupt, SchemaTooNew, LogUnavailable.
+    """
+    try:
+        where = make_url(url)
+    except ArgumentError:
+        raise BadInput("the store's URL is not one: sqlite:///FILE or postgresql://USER@HOST/DATABASE") from None
+    if where.get_backend_name() == "sqlite" and where.database and where.database != ":memory:":
+        database = await SqliteDatabase.open(Path(where.database).absolute(), read_only=read_only, create=create)
+    else:
+        raise BadInput("the log lives at sqlite:///FILE or postgresql://USER@HOST/DATABASE")
+    recorder = SqlRecorder(database)
+    try:
+        return await EventLog.over(recorder, codec=codec, read_only=read_only)
+    except BaseException:
+        await recorder.close()
+        raise

@@ -1,90 +1,80 @@
-"""What a row of the log is, and the hash that chains it to the one before.
+"""What is a row of the log, and what proves that nobody changed it?
 
-`hash = sha256(previous hash || canonical row)`; the canonical row is its nine columns as netstrings (`<length>:<bytes>,`) in
-the order of the fields below, numbers in decimal, `critical` as 0 or 1, text as UTF-8. Before the first row the hash is 32
-zero bytes.
+`hash = sha256(previous hash || header || stream || type || correlation || payload)`, texts as UTF-8, where `header` is
+`struct.pack(">QQIBQIIII", position, version, type_version, critical, time_us, len(stream), len(type), len(correlation),
+len(payload))` with lengths in bytes, and the hash before the first row is 32 zero bytes. Every column is covered and no two
+rows have the same encoding. docs/decisions/0007-hash-chain.md has the 20 lines with which an auditor recomputes it.
 """
 
+import struct
 from hashlib import sha256
 
 import msgspec
 
-from ghostfleet.domain.events import Recorded
+from ghostfleet.domain.events import Stream
 from ghostfleet.domain.values import Hash
-from ghostfleet.store.codec import CODEC
 
-NO_HASH = Hash(32)
+GENESIS = Hash(bytes(32))
+"""The hash before the first row."""
+
+_pack_header = struct.Struct(">QQIBQIIII").pack
+
+
+class LogHead(msgspec.Struct, frozen=True):
+    """The newest row: its position and its hash, which stands for everything before it."""
+
+    position: int = 0
+    hash: Hash = GENESIS
 
 
 class EventRow(msgspec.Struct, frozen=True):
-    """One event as it is stored. `payload` is the event as JSON, byte for byte as it was hashed."""
+    """A row as it is stored, in the order of its columns. `payload` is JSON exactly as it was written."""
 
     position: int
-    stream: str
+    stream: Stream
     version: int
     type: str
     type_version: int
-    critical: bool
+    critical: int
     time_us: int
     correlation: str
     payload: str
     hash: Hash
 
-    def recorded(self) -> Recorded | None:
-        """The event, or None where this release does not know it and need not."""
-        return CODEC.decode(self)
+
+class Text(msgspec.Struct, frozen=True):
+    """The texts of a row as one run of bytes, and their lengths."""
+
+    stream: int
+    type: int
+    correlation: int
+    payload: int
+    joined: bytes
 
 
-class LogHead(msgspec.Struct, frozen=True):
-    """Where the log ends: position 0 and 32 zero bytes when it is empty."""
-
-    position: int
-    hash: Hash
-
-
-EMPTY = LogHead(0, NO_HASH)
-
-
-def row_hash(
-    previous: bytes,
-    position: int,
-    stream: str,
-    version: int,
-    event_type: str,
-    type_version: int,
-    critical: bool,
-    time_us: int,
-    correlation: str,
-    payload: str,
-) -> Hash:
-    """The chained hash of a row."""
-    head = b""
-    for text in (
-        str(position),
-        stream,
-        str(version),
-        event_type,
-        str(type_version),
-        "1" if critical else "0",
-        str(time_us),
-    ):
-        field = text.encode()
-        head += b"%d:%s," % (len(field), field)
-    tail, body = correlation.encode(), payload.encode()
-    return Hash(sha256(b"%s%s%d:%s,%d:%s," % (previous, head, len(tail), tail, len(body), body)).digest())
-
-
-def rehash(previous: bytes, row: EventRow) -> Hash:
-    """What the row's hash has to be after `previous`."""
-    return row_hash(
-        previous,
-        row.position,
-        row.stream,
-        row.version,
-        row.type,
-        row.type_version,
-        row.critical,
-        row.time_us,
-        row.correlation,
-        row.payload,
+def text_of(stream: str, type_: str, correlation: str, payload: bytes) -> Text:
+    """The texts of a row to be. Raises UnicodeEncodeError for what is not Unicode."""
+    stream_bytes, type_bytes, correlation_bytes = stream.encode(), type_.encode(), correlation.encode()
+    return Text(
+        len(stream_bytes),
+        len(type_bytes),
+        len(correlation_bytes),
+        len(payload),
+        b"".join((stream_bytes, type_bytes, correlation_bytes, payload)),
     )
+
+
+def chain_hash(
+    previous: bytes, position: int, version: int, type_version: int, critical: int, time_us: int, text: Text
+) -> bytes:
+    """The hash of a row after `previous`. Raises struct.error for numbers that no row can have."""
+    header = _pack_header(
+        position, version, type_version, critical, time_us, text.stream, text.type, text.correlation, text.payload
+    )
+    return sha256(b"".join((previous, header, text.joined))).digest()
+
+
+def hash_of(previous: bytes, row: EventRow) -> bytes:
+    """The hash that a stored row should have."""
+    text = text_of(row.stream, row.type, row.correlation, row.payload.encode())
+    return chain_hash(previous, row.position, row.version, row.type_version, row.critical, row.time_us, text)

@@ -1,72 +1,92 @@
-"""Brings a database to the schema that this release writes, or says that it cannot. Runs under the log's lock."""
+"""Which schema does the data have, and may this release use it?
+
+Migrations only ever add; each raises `level`. `min_level` rises only when data is written that an older release would
+misread. A release starts on every log whose `min_level` it knows, newer revisions included. Runs under the writer's lock.
+"""
 
 from pathlib import Path
 
-import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Connection, Table, column, insert, inspect, select, table, update
 
-from ghostfleet.store import tables
-from ghostfleet.store.errors import DataTooNew
+import ghostfleet
+from ghostfleet.store.errors import LogCorrupt, SchemaTooNew
+from ghostfleet.store.tables import log_meta
 
-PACKAGED = Path(__file__).parent.parent / "_migrations"
-CHECKOUT = Path(__file__).parent.parent.parent / "migrations"
+REVISION = "0001"
+"""The newest migration of this release; a test compares it with migrations/versions."""
+LEVEL = 1
+"""The newest schema level that this release knows."""
 
-
-def migrations() -> Path:
-    """Where the migrations are: beside the package in a checkout, inside it when installed."""
-    return PACKAGED if PACKAGED.is_dir() else CHECKOUT
+alembic_version = table("alembic_version", column("version_num"))
 
 
-def alembic_config(connection: Connection | None = None) -> Config:
-    """Alembic's settings, as alembic.ini has them, on an open connection."""
+def migrations_folder() -> Path:
+    """In an installed package beside the code, in a checkout at its root."""
+    package = Path(ghostfleet.__file__).parent
+    installed = package / "_migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
+
+
+def upgrade(connection: Connection, place: str, target: str = "head") -> None:
+    """Bring the schema to this release's revision, unless it is newer already. Raises SchemaTooNew, LogCorrupt."""
+    revision = current_revision(connection)
+    if revision != REVISION or target != "head":
+        config = alembic_config()
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if revision is None or revision in known:
+            config.attributes["connection"] = connection
+            command.upgrade(config, target)
+    check_level(connection, place)
+    _sign(connection)
+
+
+def alembic_config() -> Config:
+    """Alembic's settings with our folder of migrations."""
     config = Config()
-    config.set_main_option("script_location", str(migrations()))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     return config
 
 
-async def upgrade(engine: AsyncEngine) -> None:
-    """Migrate to the newest revision we know. Raises DataTooNew where the data needs a newer release."""
-    async with engine.connect() as connection:
-        await connection.run_sync(_upgrade)
-        await connection.commit()
+def current_revision(connection: Connection) -> str | None:
+    """The migration that the data is at, None before the first."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(select(alembic_version.c.version_num)).scalar()
+    return found
 
 
-async def require_known_level(engine: AsyncEngine) -> None:
-    """For readers: the data may have a newer schema, as long as this release can read it."""
-    async with engine.connect() as connection:
-        await connection.run_sync(_check_level)
-
-
-def _upgrade(connection: Connection) -> None:
-    _check_level(connection)
-    if not _is_known(connection):
-        return  # migrations only add: a newer schema whose level we reach is one we can use
-    command.upgrade(alembic_config(connection), "head")
-
-
-def _check_level(connection: Connection) -> None:
-    if not sa.inspect(connection).has_table("meta"):
-        return
-    level = connection.scalar(sa.select(tables.meta.c.value).where(tables.meta.c.key == "minimum_level"))
-    release = connection.scalar(sa.select(tables.meta.c.value).where(tables.meta.c.key == "release"))
-    if level is not None and int(level) > tables.SCHEMA_LEVEL:
-        raise DataTooNew(
-            f"the data needs schema level {level}, this release knows {tables.SCHEMA_LEVEL}: start release {release} or newer"
+def check_level(connection: Connection, place: str) -> None:
+    """Raises SchemaTooNew when this release must not use the data, LogCorrupt when there is no log in it."""
+    if not inspect(connection).has_table(log_meta.name):
+        raise LogCorrupt(f"{place} holds no event log")
+    said = _said(connection)
+    try:
+        least = int(said["min_level"])
+    except (KeyError, ValueError):
+        raise LogCorrupt(f"{place} does not say which schema level it needs") from None
+    if least > LEVEL:
+        raise SchemaTooNew(
+            f"the log at {place} needs schema level {least}, and this release ({ghostfleet.__version__}) knows levels up to"
+            f" {LEVEL}: start release {said.get('release', 'that wrote it')} or newer"
         )
 
 
-def _is_known(connection: Connection) -> bool:
-    if not sa.inspect(connection).has_table("alembic_version"):
-        return True
-    current = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-    try:
-        return current is None or ScriptDirectory.from_config(alembic_config()).get_revision(current) is not None
-    except CommandError:
-        return False
+def _said(connection: Connection) -> dict[str, str]:
+    rows: list[tuple[str, str]] = [(key, value) for key, value in connection.execute(select(log_meta))]
+    return dict(rows)
+
+
+def _sign(connection: Connection) -> None:
+    """Say which release writes, unless a newer one did."""
+    if int(_said(connection).get("level", "0")) > LEVEL:
+        return
+    _put(connection, log_meta, "level", str(LEVEL))
+    _put(connection, log_meta, "release", ghostfleet.__version__)
+
+
+def _put(connection: Connection, where: Table, key: str, value: str) -> None:
+    if connection.execute(update(where).where(where.c.key == key).values(value=value)).rowcount == 0:
+        connection.execute(insert(where).values(key=key, value=value))

@@ -1,68 +1,92 @@
-"""The tables of a log. Migrations create them; this is what the code expects to find."""
+"""The tables of the log. `events` is the truth; `log_head` guards its end; the others are caches or say who wrote it.
 
-import sqlalchemy as sa
+Migrations make them (migrations/versions); a test compares the two.
+"""
 
-SCHEMA_LEVEL = 1
-"""The level of data that this release reads and writes. A database that needs a higher one is refused."""
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
-metadata = sa.MetaData()
+metadata = MetaData()
 
-events = sa.Table(
+Whole = BigInteger().with_variant(Integer, "sqlite")
+"""64 bits; SQLite's INTEGER PRIMARY KEY is the row's own address."""
+
+events = Table(
     "events",
     metadata,
-    sa.Column("position", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
-    sa.Column("stream", sa.Text, nullable=False),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("type", sa.Text, nullable=False),
-    sa.Column("type_version", sa.Integer, nullable=False),
-    sa.Column("critical", sa.SmallInteger, nullable=False),
-    sa.Column("time_us", sa.BigInteger, nullable=False),
-    sa.Column("correlation", sa.Text, nullable=False),
-    sa.Column("payload", sa.Text, nullable=False),
-    sa.Column("hash", sa.LargeBinary, nullable=False),
-    sa.UniqueConstraint("stream", "version", name="events_stream_version"),
-    sa.Index("events_correlation", "correlation"),
+    Column("position", Whole, primary_key=True, autoincrement=False),
+    Column("stream", Text, nullable=False),
+    Column("version", Whole, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("type_version", Integer, nullable=False),
+    Column("critical", Integer, nullable=False),
+    Column("time_us", Whole, nullable=False),
+    Column("correlation", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    UniqueConstraint("stream", "version", name="events_stream_version"),
+)
+Index("events_type", events.c.type, events.c.position)
+Index(
+    "events_correlation",
+    events.c.correlation,
+    events.c.position,
+    sqlite_where=events.c.correlation != "",
+    postgresql_where=events.c.correlation != "",
 )
 
-transactions = sa.Table(
+log_head = Table(
+    "log_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("position", Whole, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("projected", Whole, nullable=False),
+)
+"""One row, id 1: where the log ends, and up to where the read models follow it."""
+
+wallets = Table(
+    "wallets",
+    metadata,
+    Column("wallet", Text, primary_key=True),
+    Column("address", LargeBinary, nullable=False),
+)
+
+transactions = Table(
     "transactions",
     metadata,
-    sa.Column("hash", sa.LargeBinary, primary_key=True),
-    sa.Column("wallet", sa.Text, nullable=False),
-    sa.Column("address", sa.LargeBinary, nullable=False),
-    sa.Column("action_id", sa.Text, nullable=False),
-    sa.Column("nonce", sa.BigInteger, nullable=False),
-    sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("purpose", sa.Text, nullable=False),
-    sa.Column("signed_position", sa.BigInteger, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("block_number", sa.BigInteger),
-    sa.Column("block_hash", sa.LargeBinary),
-    sa.Column("gas_used", sa.BigInteger),
-    sa.Column("gas_price_wei", sa.Text),
-    sa.Index("transactions_wallet_nonce", "wallet", "nonce"),
-    sa.Index("transactions_position", "signed_position"),
+    Column("hash", LargeBinary, primary_key=True),
+    Column("wallet", Text, nullable=False),
+    Column("address", LargeBinary),
+    Column("action_id", Text, nullable=False),
+    Column("nonce", Whole, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("signed_position", Whole, nullable=False, unique=True),
+    Column("signed_us", Whole, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("block_number", Whole),
+    Column("block_hash", LargeBinary),
+    Column("gas_used", Whole),
+    Column("gas_price_wei", Text),
 )
+"""`gas_price_wei` is text: wei need not fit 64 bits."""
+Index("transactions_action", transactions.c.action_id)
+Index("transactions_wallet", transactions.c.wallet, transactions.c.signed_position)
 
-outside_transactions = sa.Table(
-    "outside_transactions",
-    metadata,
-    sa.Column("hash", sa.LargeBinary, primary_key=True),
-    sa.Column("position", sa.BigInteger, nullable=False),
-)
-
-snapshots = sa.Table(
+snapshots = Table(
     "snapshots",
     metadata,
-    sa.Column("position", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
-    sa.Column("fold_version", sa.Integer, nullable=False),
-    sa.Column("state", sa.LargeBinary, nullable=False),
-    sa.Column("digest", sa.LargeBinary, nullable=False),
+    Column("position", Whole, primary_key=True, autoincrement=False),
+    Column("fold_version", Integer, primary_key=True, autoincrement=False),
+    Column("head_hash", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("state", LargeBinary, nullable=False),
 )
 
-meta = sa.Table(
-    "meta",
+log_meta = Table(
+    "log_meta",
     metadata,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
 )
+"""`level`: of the schema; `min_level`: what the data needs at least; `release`: of the newest level that wrote."""

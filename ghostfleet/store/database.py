@@ -1,0 +1,58 @@
+"""What does the SQL recorder need of a database? Prepared statements, one transaction at a time, reads that hold nothing."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy.sql import ClauseElement
+
+from ghostfleet.store.dialect import raw_dialect
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A statement as the driver takes it, the names of its parameters in order, and the values it was built with."""
+
+    sql: str
+    names: tuple[str, ...]
+    values: tuple[Any, ...]
+
+    def row(self, **params: Any) -> tuple[Any, ...]:
+        """Parameters by name, in order; those not named keep their values."""
+        return tuple(params.get(name, value) for name, value in zip(self.names, self.values, strict=True))
+
+
+Steps = Sequence[tuple[Prepared, Sequence[tuple[Any, ...]]]]
+"""Statements, each with the rows it is executed for."""
+
+
+def prepare(dialect: str, statement: ClauseElement) -> Prepared:
+    """Compile a Core statement once, for the driver itself."""
+    compiled = statement.compile(dialect=raw_dialect(dialect))
+    params = compiled.params or {}
+    names = tuple(getattr(compiled, "positiontup", None) or ())
+    return Prepared(str(compiled), names, tuple(params.get(name) for name in names))
+
+
+class Database(Protocol):
+    """One open database. Errors of the storage come as LogUnavailable or LogCorrupt, those of a statement as they are."""
+
+    dialect: str
+    place: str
+
+    async def fetch(self, statement: Prepared, params: tuple[Any, ...] | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a bounded select, on a connection of its own that is idle afterwards."""
+        ...
+
+    async def write(self, rows: Steps, derived: Steps, last: Callable[[bool], Steps]) -> bool:
+        """One durable transaction. When `derived` fails by its own fault it is left out, and False is the answer, given to
+        `last` as well."""
+        ...
+
+    async def faults(self) -> str:
+        """What the database finds wrong with its own files."""
+        ...
+
+    @property
+    def wal_bytes(self) -> int: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,100 @@
+"""Who writes this log? One process, by an exclusive lock of the operating system that ends with the process.
+
+Beside it lies the witness: where the log ended after the newest commit. A log that ends before its witness has lost writes.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ghostfleet.domain.values import Hash
+from ghostfleet.store.errors import LogCutBack, LogHeld, LogUnavailable
+from ghostfleet.store.rows import LogHead
+
+
+class WriterLock:
+    """Held from construction to `release`. Raises LogHeld, naming the process, when another one has it."""
+
+    def __init__(self, database: Path) -> None:
+        self.path = database.with_name(database.name + ".lock")
+        try:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise LogUnavailable(f"the lock {self.path} cannot be made: {error.strerror}") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = self._holder()
+            os.close(self._file)
+            raise LogHeld(f"the log {database} is written by {holder}: stop that process first") from None
+        self._sign()
+
+    def _holder(self) -> str:
+        try:
+            said = json.loads(os.pread(self._file, 4096, 0))
+            return f"process {said['pid']} on {said['host']} (since {said['started']})"
+        except (ValueError, KeyError, TypeError, OSError):
+            return "another process"
+
+    def _sign(self) -> None:
+        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        said = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": started})
+        try:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, said.encode(), 0)
+        except OSError:
+            return  # a full disk takes the courtesy away, not the lock
+
+    def release(self) -> None:
+        """Let the next one in."""
+        os.close(self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+class Witness:
+    """A small file that says where the log ended. Written after each commit, not synced: it may lag, never lead."""
+
+    def __init__(self, database: Path) -> None:
+        self.path = database.with_name(database.name + ".witness")
+        self._file: int | None = None
+
+    def check(self, head: LogHead) -> None:
+        """Raises LogCutBack when the log ends before the witness."""
+        try:
+            position, _, digest = self.path.read_text().strip().partition(" ")
+            seen = LogHead(int(position), Hash(bytes.fromhex(digest)))
+        except (OSError, ValueError):
+            return
+        if len(seen.hash) == len(head.hash) and seen.position > head.position:
+            raise LogCutBack(
+                f"the log ends at position {head.position}, but it had reached position {seen.position}: positions"
+                f" {head.position + 1} to {seen.position} were lost, or an older copy was put in its place. Put the newest"
+                f" copy back; to go on with this one, remove {self.path} first"
+            )
+
+    def write(self, head: LogHead) -> None:
+        """Note the head after a commit. A disk that does not take it is no reason to stop."""
+        try:
+            if self._file is None:
+                self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
+            os.pwrite(self._file, f"{head.position:020d} {head.hash.hex()}\n".encode(), 0)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

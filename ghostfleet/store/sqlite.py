@@ -1,0 +1,198 @@
+"""The log in a SQLite file: one writing connection, a few reading ones, one hop to the writer's thread a commit."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import aiosqlite
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from ghostfleet.store import dialect
+from ghostfleet.store.database import Prepared, Steps
+from ghostfleet.store.errors import LogCorrupt, LogMissing
+from ghostfleet.store.lock import Witness, WriterLock
+from ghostfleet.store.rows import LogHead
+from ghostfleet.store.schema import check_level, upgrade
+
+MAX_READERS = 4
+"""Reading connections at one time; more reads wait for one."""
+UNDECODABLE = "Could not decode to UTF-8"
+
+
+class SqliteDatabase:
+    """Owns the lock, the witness and the connections. Made by `open`."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path, readers: AsyncEngine) -> None:
+        self.path, self.place = path, str(path)
+        self._readers = readers
+        self._lock: WriterLock | None = None
+        self._witness = Witness(path)
+        self._writers: AsyncEngine | None = None
+        self._writing: AsyncConnection | None = None
+        self._writer: aiosqlite.Connection | None = None
+        self._wal = path.with_name(path.name + "-wal")
+        self._truncate_at = dialect.WAL_LIMIT_BYTES
+
+    @classmethod
+    async def open(cls, path: Path, *, read_only: bool, create: bool) -> Self:
+        """Take the lock, migrate, connect. Raises LogHeld, LogMissing, SchemaTooNew, LogUnavailable, LogCorrupt."""
+        if not path.exists() and (read_only or not create):
+            raise LogMissing(f"there is no log at {path}")
+        database = cls(path, _engine(path, writes=False))
+        try:
+            if not read_only:
+                database._lock = WriterLock(path)
+                await database._connect_writer()
+            else:
+                async with database._readers.connect() as connection:
+                    await connection.run_sync(check_level, database.place)
+        except BaseException as error:
+            await database.close()
+            raise dialect.storage_problem(error, database.place) or error from None
+        return database
+
+    async def _connect_writer(self) -> None:
+        self._writers = _engine(self.path, writes=True)
+        async with self._writers.begin() as connection:
+            await connection.run_sync(upgrade, self.place)
+        self._writing = await self._writers.connect()
+        raw = (await self._writing.get_raw_connection()).driver_connection
+        assert isinstance(raw, aiosqlite.Connection)
+        self._writer = raw
+
+    def check_witness(self, head: LogHead) -> None:
+        """Raises LogCutBack when the log ends before it did."""
+        self._witness.check(head)
+
+    def witness(self, head: LogHead) -> None:
+        """Note where the log ends now."""
+        self._witness.write(head)
+
+    async def fetch(self, statement: Prepared, params: tuple[Any, ...] | None = None) -> list[tuple[Any, ...]]:
+        """All rows at once: the statement is over, and its snapshot let go, before the next one begins."""
+        try:
+            async with self._readers.connect() as connection:
+                raw = (await connection.get_raw_connection()).driver_connection
+                assert isinstance(raw, aiosqlite.Connection)
+                rows = await raw.execute_fetchall(statement.sql, statement.values if params is None else params)
+                return list(rows)
+        except (sqlite3.Error, DBAPIError) as error:
+            if UNDECODABLE in str(error):
+                raise LogCorrupt(f"the log at {self.place} holds text that is not UTF-8") from None
+            raise dialect.storage_problem(error, self.place) or error from None
+
+    async def write(self, rows: Steps, derived: Steps, last: Callable[[bool], Steps]) -> bool:
+        """One transaction in one hop to the connection's thread."""
+        assert self._writer is not None, "opened read-only"
+        try:
+            applied: bool = await self._writer._execute(self._transact, rows, derived, last)  # type: ignore[no-untyped-call]
+        except sqlite3.Error as error:
+            raise dialect.storage_problem(error, self.place) or error from None
+        return applied
+
+    def _transact(self, rows: Steps, derived: Steps, last: Callable[[bool], Steps]) -> bool:
+        """In the writer's thread, which is the only user of the raw connection."""
+        assert self._writer is not None
+        connection = self._writer._conn
+        connection.execute(dialect.BEGIN["sqlite"])
+        try:
+            _run(connection, rows)
+            applied = not derived or _try(connection, derived)
+            _run(connection, last(applied))
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+            raise
+        if self.wal_bytes >= self._truncate_at:
+            self._truncate(connection)
+        return applied
+
+    def _truncate(self, connection: sqlite3.Connection) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            for sql in dialect.SQLITE_TRUNCATE_WAL:
+                connection.execute(sql).fetchall()
+        self._truncate_at = max(dialect.WAL_LIMIT_BYTES, self.wal_bytes + dialect.WAL_LIMIT_BYTES)
+
+    @property
+    def wal_bytes(self) -> int:
+        """Length of the write-ahead file."""
+        try:
+            return os.stat(self._wal).st_size
+        except OSError:
+            return 0
+
+    async def faults(self) -> str:
+        """Pages and indexes, by SQLite's own check."""
+        found = await self.fetch(Prepared(dialect.SQLITE_INTEGRITY, (), ()))
+        return "" if found == [("ok",)] else "; ".join(str(row[0]) for row in found)
+
+    async def close(self) -> None:
+        """Close every connection, then let the lock go."""
+        if self._writing is not None:
+            await self._writing.close()
+        for engine in (self._readers, self._writers):
+            if engine is not None:
+                await engine.dispose()
+        self._witness.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+def _run(connection: sqlite3.Connection, steps: Steps) -> None:
+    for statement, params in steps:
+        if len(params) == 1:
+            connection.execute(statement.sql, params[0])
+        else:
+            connection.executemany(statement.sql, params)
+
+
+def _try(connection: sqlite3.Connection, steps: Steps) -> bool:
+    connection.execute("SAVEPOINT derived")
+    try:
+        _run(connection, steps)
+    except (sqlite3.Error, OverflowError) as error:
+        if dialect.storage_problem(error, "") is not None:
+            raise
+        connection.execute("ROLLBACK TO derived")
+        return False
+    finally:
+        if connection.in_transaction:
+            connection.execute("RELEASE derived")
+    return True
+
+
+def _engine(path: Path, *, writes: bool) -> AsyncEngine:
+    mode = "rwc" if writes else "ro"
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///file:{_quoted(path)}?mode={mode}&uri=true",
+        pool_size=1 if writes else MAX_READERS,
+        max_overflow=0,
+        pool_reset_on_return=None,
+    )
+    pragmas = dialect.SQLITE_PRAGMAS + (dialect.SQLITE_WRITER_PRAGMAS if writes else dialect.SQLITE_READER_PRAGMAS)
+
+    def connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin where we say so, and only there
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(pragma)
+        cursor.close()
+
+    event.listen(engine.sync_engine, "connect", connected)
+    if writes:
+        event.listen(engine.sync_engine, "begin", lambda it: it.exec_driver_sql(dialect.BEGIN["sqlite"]))
+    return engine
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
