@@ -48,8 +48,7 @@ from ghostfleet.http.server import serving
 from ghostfleet.keys.keyring import Keyring, load_keyring
 from ghostfleet.plugins.api import Plugin
 from ghostfleet.plugins.loading import load_plugins
-from ghostfleet.store.log import EventLog
-from ghostfleet.store.opening import open_log
+from ghostfleet.store.log import EventLog, open_log
 from ghostfleet.telemetry import Metrics, Telemetry
 
 SNAPSHOT_EVERY_EVENTS = 20_000

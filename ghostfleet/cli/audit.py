@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import msgspec
 import typer
@@ -15,7 +15,9 @@ from ghostfleet.domain.values import Hash, JsonObject
 from ghostfleet.errors import BadInput, GhostFleetError
 
 if TYPE_CHECKING:
-    from ghostfleet.store.log import EventLog, EventQuery, EventRow, TransactionRow
+    from ghostfleet.store.log import EventLog
+    from ghostfleet.store.queries import EventQuery, TransactionRow, TransactionStatus
+    from ghostfleet.store.rows import EventRow
 
 T = TypeVar("T")
 
@@ -34,7 +36,7 @@ class NotVerified(GhostFleetError):
 
 def _asked(context: typer.Context, question: "Callable[[EventLog], Awaitable[T]]") -> T:
     """Open the log of the settings for reading, ask, close it."""
-    from ghostfleet.store.opening import open_log  # loads the database layer: only for commands that need it
+    from ghostfleet.store.log import open_log  # loads the database layer: only for commands that need it
 
     async def ask() -> T:
         log = await open_log(options_of(context).load().store.url, read_only=True)
@@ -60,16 +62,16 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """Events by filter, oldest first."""
-    from ghostfleet.store.log import EventQuery
+    from ghostfleet.store.queries import EventQuery
 
     query = EventQuery(
         wallet=wallet,
-        type=_known_type(kind),
+        types=_known_type(kind),
         since_us=_moment("--since", since),
         until_us=_moment("--until", until),
         correlation=correlation,
         tx=_hash(tx) if tx is not None else None,
-        after=after,
+        cursor=after,
     )
     _asked(context, lambda log: _print_events(log, query, limit, as_json))
 
@@ -83,10 +85,10 @@ def wallet(
     as_json: AsJson = False,
 ) -> None:
     """A wallet's timeline, newest last; with --at its state as it was then."""
-    from ghostfleet.store.log import EventQuery
+    from ghostfleet.store.queries import EventQuery
 
     if at is None:
-        _asked(context, lambda log: _print_latest(log, EventQuery(wallet=name, newest_first=True), limit, as_json))
+        _asked(context, lambda log: _print_latest(log, EventQuery(wallet=name, descending=True), limit, as_json))
         return
     state = _asked(context, lambda log: _wallet_at(log, name, _position_or_moment(at)))
     if state is None:
@@ -124,7 +126,7 @@ def transactions(
     as_json: AsJson = False,
 ) -> None:
     """Every attempt ever signed, a line each, oldest first."""
-    found = _asked(context, lambda log: _collect(_transactions(log, wallet, status), limit))
+    found = _asked(context, lambda log: _collect(every_transaction(log, wallet, status), limit))
     if as_json:
         for row in found:
             print_json(transaction_line(row))
@@ -139,9 +141,10 @@ def export(
 ) -> None:
     """The log as JSON lines with its hashes, as /audit/export gives it."""
     from ghostfleet.http.audit import export_line
+    from ghostfleet.store.queries import MAX_PAGE_ROWS, EventQuery
 
     async def lines(log: "EventLog") -> None:
-        async for row in log.stored(after):
+        async for row in _rows(log, EventQuery(cursor=after, limit=MAX_PAGE_ROWS)):
             print_line(export_line(row).decode().rstrip("\n"))
 
     _asked(context, lines)
@@ -151,24 +154,25 @@ def export(
 def verify(context: typer.Context, as_json: AsJson = False) -> None:
     """Walk the hash chain; the first row that does not fit is named. Exit code 1 when one does not."""
     from ghostfleet.store.errors import LogCorrupt
-    from ghostfleet.store.verify import verify as verify_log
 
     try:
-        found = _asked(context, verify_log)
+        found = _asked(context, lambda log: log.verify())
     except LogCorrupt as corrupt:
         raise NotVerified(str(corrupt)) from None
     if as_json:
         print_json(found)
     elif found.ok:
-        print_line(f"{found.events} events verified, head {found.head}")
+        print_line(f"{found.rows} events verified, head {found.head.hash}")
     if not found.ok:
-        raise NotVerified(f"position {found.position}: {found.problem}; {found.events} events before it verify")
+        raise NotVerified(f"{found.problem}; {found.rows} events before it verify")
 
 
 @app.command("state")
 def state(
     context: typer.Context,
-    by: Annotated[str, typer.Option("--by", help="fold: of the whole log. snapshot: the newest one and the tail.")] = "fold",
+    by: Annotated[
+        str, typer.Option("--by", help="fold: of the whole log. snapshot: the newest one and the tail.")
+    ] = "fold",
     as_json: AsJson = False,
 ) -> None:
     """The state that the log makes, as JSON; the same bytes by fold and by snapshot."""
@@ -198,24 +202,27 @@ def transaction_line(row: "TransactionRow") -> JsonObject:
 async def _rows(log: "EventLog", query: "EventQuery") -> "AsyncIterator[EventRow]":
     while True:
         page = await log.rows(query)
-        for row in page.rows:
+        for row in page.items:
             yield row
         if page.next is None:
             return
-        query = query.following(page.next)
+        query = msgspec.structs.replace(query, cursor=page.next)
 
 
-async def _transactions(log: "EventLog", wallet: str | None, status: str | None) -> "AsyncIterator[TransactionRow]":
+async def every_transaction(
+    log: "EventLog", wallet: str | None = None, status: str | None = None
+) -> "AsyncIterator[TransactionRow]":
+    """Every attempt ever signed, oldest first."""
     from ghostfleet.store.queries import MAX_PAGE_ROWS, TransactionQuery
 
-    query = TransactionQuery(wallet=wallet, status=status, limit=MAX_PAGE_ROWS)
+    query = TransactionQuery(wallet=wallet, statuses=_known_status(status), limit=MAX_PAGE_ROWS)
     while True:
         page = await log.transactions(query)
-        for row in page.rows:
+        for row in page.items:
             yield row
         if page.next is None:
             return
-        query = msgspec.structs.replace(query, after=page.next)
+        query = msgspec.structs.replace(query, cursor=page.next)
 
 
 async def _collect(items: AsyncIterator[T], limit: int) -> list[T]:
@@ -228,11 +235,11 @@ async def _collect(items: AsyncIterator[T], limit: int) -> list[T]:
 
 
 async def _print_events(log: "EventLog", query: "EventQuery", limit: int, as_json: bool) -> None:
-    _print_rows(await _collect(_rows(log, msgspec.structs.replace(query, limit=limit)), limit), as_json)
+    _print_rows(await _collect(_rows(log, msgspec.structs.replace(query, limit=min(limit, 1000))), limit), as_json)
 
 
 async def _print_latest(log: "EventLog", query: "EventQuery", limit: int, as_json: bool) -> None:
-    found = await _collect(_rows(log, msgspec.structs.replace(query, limit=limit)), limit)
+    found = await _collect(_rows(log, msgspec.structs.replace(query, limit=min(limit, 1000))), limit)
     _print_rows(found[::-1], as_json)
 
 
@@ -245,7 +252,8 @@ def _print_rows(rows: "list[EventRow]", as_json: bool) -> None:
             print_json(document)
         return
     cells = [
-        (each["position"], each["time"], each["stream"], each["type"], bytes(each["data"]).decode()) for each in documents
+        (each["position"], each["time"], each["stream"], each["type"], bytes(each["data"]).decode())
+        for each in documents
     ]
     print_table(("position", "time", "stream", "event", "what"), cells)
 
@@ -282,13 +290,27 @@ def _hash(text: str) -> Hash:
     return Hash(bytes.fromhex(text[2:]))
 
 
-def _known_type(name: str | None) -> str | None:
+def _known_status(name: str | None) -> "tuple[TransactionStatus, ...]":
+    from typing import get_args
+
+    from ghostfleet.store.queries import TransactionStatus
+
+    if name is None:
+        return ()
+    if name not in get_args(TransactionStatus):
+        raise BadInput(f"--status {name}: there is {', '.join(get_args(TransactionStatus))}")
+    return (cast("TransactionStatus", name),)
+
+
+def _known_type(name: str | None) -> tuple[str, ...]:
     import difflib
 
     from ghostfleet.domain.events import CATALOGUE
 
-    if name is None or name in CATALOGUE:
-        return name
+    if name is None:
+        return ()
+    if name in CATALOGUE:
+        return (name,)
     nearest = difflib.get_close_matches(name, CATALOGUE, 1)
     hint = f"; did you mean {nearest[0]}?" if nearest else "; docs/events.md lists them"
     raise BadInput(f"--type {name}: there is no such event{hint}")

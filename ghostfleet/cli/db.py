@@ -16,7 +16,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="As one JSON object.")]
 @app.command("upgrade")
 def upgrade(context: typer.Context) -> None:
     """Bring the schema up to this release, as every start does. Migrations only add."""
-    from ghostfleet.store.opening import open_log
+    from ghostfleet.store.log import open_log
 
     async def run() -> int:
         log = await open_log(options_of(context).load().store.url)
@@ -29,9 +29,16 @@ def upgrade(context: typer.Context) -> None:
 @app.command("status")
 def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Where the log ends, its schema and the release that wrote to it last."""
-    from ghostfleet.store.opening import describe
+    from ghostfleet.store.log import open_log
 
-    found = asyncio.run(describe(options_of(context).load().store.url))
+    async def run() -> dict[str, object]:
+        log = await open_log(options_of(context).load().store.url, read_only=True)
+        try:
+            return {"events": log.head.position, "head": str(log.head.hash), "wal_bytes": log.wal_bytes}
+        finally:
+            await log.close()
+
+    found = asyncio.run(run())
     if as_json:
         print_json(found)
         return
@@ -42,13 +49,13 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 @app.command("rebuild")
 def rebuild(context: typer.Context) -> None:
     """Derive the read models from the log again. They are only a cache of it."""
-    from ghostfleet.store.opening import open_log
-    from ghostfleet.store.verify import rebuild_read_models
+    from ghostfleet.store.log import open_log
 
     async def run() -> int:
         log = await open_log(options_of(context).load().store.url)
         try:
-            return await rebuild_read_models(log)
+            await log.rebuild_projections()
+            return log.head.position
         finally:
             await log.close()
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -75,7 +75,8 @@ async def _run(settings: "Loaded", seconds: float, engine: str, as_json: bool) -
 
     running: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
     service = asyncio.create_task(run_service(settings, on_running=running.set_result))
-    await asyncio.wait([service, running], return_when=asyncio.FIRST_COMPLETED)
+    waits: list[asyncio.Future[Any]] = [service, running]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     if service.done():
         await service
     up = running.result()
@@ -91,7 +92,9 @@ async def _run(settings: "Loaded", seconds: float, engine: str, as_json: bool) -
         await asyncio.wait([service])
 
 
-async def _watch(up: "Running", end: asyncio.Event, service: "asyncio.Task[None]", seconds: float, as_json: bool) -> None:
+async def _watch(
+    up: "Running", end: asyncio.Event, service: "asyncio.Task[None]", seconds: float, as_json: bool
+) -> None:
     """Until the time is over, somebody asks to end, or the service ended by itself."""
     from ghostfleet.cli.demo_view import live_view
 
@@ -109,23 +112,21 @@ async def _watch(up: "Running", end: asyncio.Event, service: "asyncio.Task[None]
 
 async def _compared(up: "Running", settings: "Loaded", engine: str) -> JsonObject:
     """Pause, let what is open settle, and ask the chain about everything that the log says."""
+    from ghostfleet.cli.audit import every_transaction
     from ghostfleet.engine.ports import AdminCommand
     from ghostfleet.operations.reconcile import ON_CHAIN, reconcile
-    from ghostfleet.store.verify import verify
 
     await up.service.pause(
         AdminCommand(command="pause", actor="demo", remote="", request_id="demo-end", reason="the demo ends")
     )
     wallets = up.live.state.wallets
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(SETTLE_SECS):
-            while any(wallet.pending for wallet in wallets.values()):
-                await asyncio.sleep(VIEW_SECS)
-    attempts = [row async for row in up.log.all_transactions()]
-    found = await reconcile(
-        attempts, {name: wallet.address for name, wallet in wallets.items()}, frozenset(), up.chain
-    )
-    verified = await verify(up.log)
+    for _ in range(int(SETTLE_SECS / VIEW_SECS)):
+        if not any(wallet.pending for wallet in wallets.values()):
+            break
+        await asyncio.sleep(VIEW_SECS)
+    attempts = [row async for row in every_transaction(up.log)]
+    found = await reconcile(attempts, {name: wallet.address for name, wallet in wallets.items()}, frozenset(), up.chain)
+    verified = await up.log.verify()
     totals = [wallet.totals for wallet in wallets.values()]
     statuses = [row.status for row in attempts]
     return {
@@ -139,7 +140,7 @@ async def _compared(up: "Running", settings: "Loaded", engine: str) -> JsonObjec
             "reverted": statuses.count("reverted"),
             "open": statuses.count("open"),
         },
-        "log": {"events": verified.events, "head": str(verified.head), "verified": verified.ok},
+        "log": {"events": verified.rows, "head": str(verified.head.hash), "verified": verified.ok},
         "chain": {"engine": engine, "mismatches": len(found)},
     }
 
@@ -160,7 +161,8 @@ def _ended_by_signals() -> Iterator[asyncio.Event]:
 def _in_words(result: JsonObject) -> str:
     actions, transactions, log, chain = (result[key] for key in ("actions", "transactions", "log", "chain"))
     return (
-        f"{result['wallets']} wallets, {result['seconds']} s: {actions['succeeded']} actions succeeded, {actions['failed']} failed, "
+        f"{result['wallets']} wallets, {result['seconds']} s: {actions['succeeded']} actions succeeded, "
+        f"{actions['failed']} failed, "
         f"{actions['rejected']} rejected; {transactions['mined']} transactions mined ({transactions['reverted']} reverted), "
         f"{transactions['open']} open; {log['events']} events, head {log['head']}, "
         f"{'verified' if log['verified'] else 'NOT VERIFIED'}; {chain['mismatches']} differences from the {chain['engine']} chain"

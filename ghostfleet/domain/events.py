@@ -75,6 +75,8 @@ class UnknownEvent(Event, frozen=True, kw_only=True):
     """Stands for an event of a newer release that this one need not know. Never written; changes nothing."""
 
     CRITICAL: ClassVar[bool] = False
+    type: str
+    type_version: int
 
 
 # --- fleet: process life, configuration, admin, endpoints, chain ------------------------------------------------------

@@ -10,7 +10,7 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from ghostfleet.domain import wallet as wallets
-from ghostfleet.domain.events import CATALOGUE, Recorded, UnknownEvent
+from ghostfleet.domain.events import CATALOGUE
 from ghostfleet.domain.values import JsonObject, encode_json
 from ghostfleet.http.admin import wallet_status
 from ghostfleet.http.contract import (
@@ -32,7 +32,9 @@ from ghostfleet.http.contract import (
 from ghostfleet.http.health import json_response
 from ghostfleet.http.problems import Problem
 from ghostfleet.http.story import STORY_SCHEMA, transaction
-from ghostfleet.store.log import EventLog, EventQuery, EventRow, Page
+from ghostfleet.store.log import EventLog
+from ghostfleet.store.queries import EventQuery, Page
+from ghostfleet.store.rows import EventRow
 from ghostfleet.telemetry.moments import iso
 
 EXPORT_PAGE_ROWS = 500
@@ -49,7 +51,7 @@ def event_json(row: EventRow) -> JsonObject:
         "version": row.version,
         "type": row.type,
         "type_version": row.type_version,
-        "critical": row.critical,
+        "critical": bool(row.critical),
         "time": iso(row.time_us),
         "time_us": row.time_us,
         "correlation": row.correlation,
@@ -60,7 +62,7 @@ def event_json(row: EventRow) -> JsonObject:
 
 def page_json(page: Page[EventRow]) -> JsonObject:
     """A page and the cursor of the one after it, null at the end."""
-    return {"events": [event_json(row) for row in page.rows], "next": page.next}
+    return {"events": [event_json(row) for row in page.items], "next": page.next}
 
 
 async def events(ask: Ask) -> Response:
@@ -68,12 +70,12 @@ async def events(ask: Ask) -> Response:
     given = ask.params
     query = EventQuery(
         wallet=given["wallet"],
-        type=given["type"],
+        types=(given["type"],) if given["type"] is not None else (),
         since_us=given["since"],
         until_us=given["until"],
         correlation=given["correlation"],
         tx=given["tx"],
-        after=given["after"] or 0,
+        cursor=given["after"],
         limit=given["limit"] or DEFAULT_PAGE_ROWS,
     )
     return json_response(page_json(await ask.doors.log.rows(query)))
@@ -86,7 +88,7 @@ async def timeline(ask: Ask) -> Response:
         raise Problem(404, f"the log knows no wallet {wallet}; GET /admin/status lists them")
     if at is not None:
         return await _as_it_was(ask, wallet, at)
-    query = EventQuery(wallet=wallet, after=ask.params["after"] or 0, limit=ask.params["limit"] or DEFAULT_PAGE_ROWS)
+    query = EventQuery(wallet=wallet, cursor=ask.params["after"], limit=ask.params["limit"] or DEFAULT_PAGE_ROWS)
     return json_response({"wallet": wallet, **page_json(await ask.doors.log.rows(query))})
 
 
@@ -115,10 +117,7 @@ async def wallet_at(log: EventLog, wallet: str, at: int) -> tuple[wallets.Wallet
     async for row in rows(log, EventQuery(wallet=wallet, limit=FOLD_PAGE_ROWS)):
         if (row.position if at <= MAX_POSITION else row.time_us) > at:
             break
-        recorded = row.recorded() or Recorded(
-            row.position, row.stream, row.version, row.time_us, row.correlation, UnknownEvent()
-        )
-        state = wallets.evolve(state, recorded)
+        state = wallets.evolve(state, log.decode(row))
         position = row.position
     return state, position
 
@@ -127,11 +126,11 @@ async def rows(log: EventLog, query: EventQuery) -> AsyncIterator[EventRow]:
     """Every row of a query, page after page."""
     while True:
         page = await log.rows(query)
-        for row in page.rows:
+        for row in page.items:
             yield row
         if page.next is None:
             return
-        query = query.following(page.next)
+        query = msgspec.structs.replace(query, cursor=page.next)
         await asyncio.sleep(0)
 
 
@@ -148,11 +147,11 @@ async def export(ask: Ask) -> Response:
 async def _lines(ask: Ask, after: int, end: int) -> AsyncIterator[bytes]:
     """A page at a time: what a slow client has not taken is not read yet. A failure breaks the stream, visibly."""
     while after < end:
-        page = await ask.doors.log.rows(EventQuery(after=after, limit=EXPORT_PAGE_ROWS))
-        lines = [export_line(row) for row in page.rows if row.position <= end]
+        page = await ask.doors.log.rows(EventQuery(cursor=after, limit=EXPORT_PAGE_ROWS))
+        lines = [export_line(row) for row in page.items if row.position <= end]
         if not lines:
             return
-        after = page.rows[-1].position
+        after = page.items[-1].position
         yield b"".join(lines)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 from starlette.responses import Response
 
 from ghostfleet.domain import events as ev
@@ -10,7 +11,8 @@ from ghostfleet.domain.values import Hash, JsonObject
 from ghostfleet.http.contract import MAX_PAGE_ROWS, Ask
 from ghostfleet.http.health import json_response
 from ghostfleet.http.problems import Problem
-from ghostfleet.store.log import EventLog, EventQuery
+from ghostfleet.store.log import EventLog
+from ghostfleet.store.queries import EventQuery
 from ghostfleet.telemetry.moments import iso
 
 MAX_STORY_EVENTS = 5000
@@ -72,10 +74,14 @@ async def read(log: EventLog, query: EventQuery, most: int) -> list[ev.Recorded]
     found: list[ev.Recorded] = []
     while True:
         page = await log.rows(query)
-        found += [recorded for recorded in (row.recorded() for row in page.rows) if recorded is not None]
+        found += [
+            recorded
+            for recorded in (log.decode(row) for row in page.items)
+            if not isinstance(recorded.event, ev.UnknownEvent)
+        ]
         if page.next is None or len(found) >= most:
             return found[:most]
-        query = query.following(page.next)
+        query = msgspec.structs.replace(query, cursor=page.next)
         await asyncio.sleep(0)
 
 
@@ -184,7 +190,7 @@ async def _config(log: EventLog, decided: ev.Recorded | None) -> JsonObject | No
     if decided is None or not isinstance(decided.event, ev.ActionDecided):
         return None
     digest = decided.event.config_digest
-    before = EventQuery(type="ConfigApplied", after=decided.position, newest_first=True, limit=CONFIG_PAGE_ROWS)
+    before = EventQuery(types=("ConfigApplied",), cursor=decided.position, descending=True, limit=CONFIG_PAGE_ROWS)
     for recorded in await read(log, before, MAX_CONFIGS):
         if isinstance(recorded.event, ev.ConfigApplied) and recorded.event.digest == digest:
             return {

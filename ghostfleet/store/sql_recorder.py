@@ -203,8 +203,8 @@ def _params(row: EventRow) -> tuple[Any, ...]:
 
 
 def _row(stored: tuple[Any, ...]) -> EventRow:
-    *columns, digest = stored
-    return EventRow(*columns, Hash(digest) if type(digest) is bytes else digest)
+    digest = stored[-1]
+    return EventRow(*stored[:-1], Hash(digest) if type(digest) is bytes else digest)
 
 
 def _head(position: int, digest: object) -> LogHead:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import aiosqlite
 from sqlalchemy import event
@@ -82,7 +82,7 @@ class SqliteDatabase:
                 raw = (await connection.get_raw_connection()).driver_connection
                 assert isinstance(raw, aiosqlite.Connection)
                 rows = await raw.execute_fetchall(statement.sql, statement.values if params is None else params)
-                return list(rows)
+                return cast(list[tuple[Any, ...]], list(rows))
         except (sqlite3.Error, DBAPIError) as error:
             if UNDECODABLE in str(error):
                 raise LogCorrupt(f"the log at {self.place} holds text that is not UTF-8") from None
