@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy.sql import ClauseElement
 
 from ghostfleet.store.dialect import raw_dialect
+from ghostfleet.store.rows import LogHead
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -46,6 +47,14 @@ class Database(Protocol):
     async def write(self, rows: Steps, derived: Steps, last: Callable[[bool], Steps]) -> bool:
         """One durable transaction. When `derived` fails by its own fault it is left out, and False is the answer, given to
         `last` as well."""
+        ...
+
+    def witnessed(self) -> LogHead | None:
+        """Where the log ended at the newest commit that was noted; None when none was."""
+        ...
+
+    def witness(self, head: LogHead) -> None:
+        """Note outside the database where it ends after a commit, if there is such a place."""
         ...
 
     async def faults(self) -> str:

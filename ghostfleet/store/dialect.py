@@ -126,6 +126,8 @@ def storage_problem(error: BaseException, place: str) -> GhostFleetError | None:
         if state[:2] in POSTGRES_STORAGE:
             return LogUnavailable(f"the log at {place} cannot be used: {error}", in_doubt=True)
         return LogCorrupt(f"the log at {place} is damaged: {error}") if state[:2] == "XX" else None
+    if isinstance(error, ValueError):
+        return None  # asyncpg: a parameter that does not fit its type
     if isinstance(error, (OSError, asyncpg.InterfaceError, EOFError, TimeoutError)):
         return LogUnavailable(f"the log at {place} cannot be reached: {type(error).__name__}: {error}", in_doubt=True)
     return None

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from ghostfleet.domain.values import Hash
-from ghostfleet.store.errors import LogCutBack, LogHeld, LogUnavailable
+from ghostfleet.store.errors import LogHeld, LogUnavailable
 from ghostfleet.store.rows import LogHead
 
 
@@ -70,19 +70,13 @@ class Witness:
         self.path = database.with_name(database.name + ".witness")
         self._file: int | None = None
 
-    def check(self, head: LogHead) -> None:
-        """Raises LogCutBack when the log ends before the witness."""
+    def read(self) -> LogHead | None:
+        """The newest note; None when there is none that can be read."""
         try:
             position, _, digest = self.path.read_text().strip().partition(" ")
-            seen = LogHead(int(position), Hash(bytes.fromhex(digest)))
+            return LogHead(int(position), Hash(bytes.fromhex(digest)))
         except (OSError, ValueError):
-            return
-        if len(seen.hash) == len(head.hash) and seen.position > head.position:
-            raise LogCutBack(
-                f"the log ends at position {head.position}, but it had reached position {seen.position}: positions"
-                f" {head.position + 1} to {seen.position} were lost, or an older copy was put in its place. Put the newest"
-                f" copy back; to go on with this one, remove {self.path} first"
-            )
+            return None
 
     def write(self, head: LogHead) -> None:
         """Note the head after a commit. A disk that does not take it is no reason to stop."""

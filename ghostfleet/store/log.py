@@ -3,6 +3,7 @@
 `EventLog` is the same over every storage; `open_log` opens one from its URL.
 """
 
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +18,7 @@ from ghostfleet.store.codec import CODEC, Codec
 from ghostfleet.store.commits import GroupCommit
 from ghostfleet.store.errors import LogUnavailable
 from ghostfleet.store.opening import opened
+from ghostfleet.store.postgres import PostgresDatabase
 from ghostfleet.store.projections import changes_of
 from ghostfleet.store.queries import EventQuery, Page, TransactionQuery, TransactionRow
 from ghostfleet.store.recorder import Counters, Recorder, Snapshot
@@ -166,8 +168,12 @@ async def open_log(url: str, *, read_only: bool = False, create: bool = True, co
         where = make_url(url)
     except ArgumentError:
         raise BadInput("the store's URL is not one: sqlite:///FILE or postgresql://USER@HOST/DATABASE") from None
+    database: SqliteDatabase | PostgresDatabase
     if where.get_backend_name() == "sqlite" and where.database and where.database != ":memory:":
-        database = await SqliteDatabase.open(Path(where.database).absolute(), read_only=read_only, create=create)
+        path = Path(os.path.abspath(where.database))  # noqa: ASYNC240
+        database = await SqliteDatabase.open(path, read_only=read_only, create=create)
+    elif where.get_backend_name() in ("postgresql", "postgres") and where.database:
+        database = await PostgresDatabase.open(where, read_only=read_only)
     else:
         raise BadInput("the log lives at sqlite:///FILE or postgresql://USER@HOST/DATABASE")
     recorder = SqlRecorder(database)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from ghostfleet.domain.events import Stream
-from ghostfleet.store.errors import LogCorrupt
+from ghostfleet.store.errors import LogCorrupt, LogCutBack
 from ghostfleet.store.recorder import Recorder
 from ghostfleet.store.rows import GENESIS, LogHead
 from ghostfleet.store.verification import chain_fault
@@ -31,6 +31,7 @@ async def opened(recorder: Recorder) -> Opened:
             f"the log ends at position {head.position} ({head.hash}), but its last commit ended at {stated.position}"
             f" ({stated.hash}): rows were lost or changed. Restore it from a backup"
         )
+    _check_witness(recorder.witnessed(), head)
     counted = await recorder.versions()
     if sum(count for _, count in counted.values()) != head.position:
         raise LogCorrupt(
@@ -41,6 +42,15 @@ async def opened(recorder: Recorder) -> Opened:
             raise LogCorrupt(f"stream {stream} has {count} events, the newest with version {version}")
     await _check_tail(recorder, head)
     return Opened(head, {stream: version for stream, (version, _) in counted.items()}, projected)
+
+
+def _check_witness(witness: LogHead | None, head: LogHead) -> None:
+    if witness is not None and witness.position > head.position:
+        raise LogCutBack(
+            f"the log ends at position {head.position}, but it had reached position {witness.position}: positions"
+            f" {head.position + 1} to {witness.position} were lost, or an older copy was put in its place. Put the newest"
+            " copy back; to go on with this one, remove the .witness file beside it first"
+        )
 
 
 async def _check_tail(recorder: Recorder, head: LogHead) -> None:

@@ -46,6 +46,10 @@ class Recorder(Protocol):
         """The head as the last commit stated it, and the position up to which the read models follow."""
         ...
 
+    def witnessed(self) -> LogHead | None:
+        """Where the log is known to have ended, by a note kept outside of it; None when there is none."""
+        ...
+
     async def versions(self) -> Mapping[Stream, tuple[int, int]]:
         """Newest version and number of rows of every stream."""
         ...

@@ -52,6 +52,9 @@ class SqlRecorder:
         position, digest, self._projected = found[0]
         return _head(position, digest), self._projected
 
+    def witnessed(self) -> LogHead | None:
+        return self._db.witnessed()
+
     async def versions(self) -> Mapping[Stream, tuple[int, int]]:
         found = await self._db.fetch(self._sql.versions)
         return {stream: (newest, count) for stream, newest, count in found}
@@ -69,6 +72,7 @@ class SqlRecorder:
         applied = await self._db.write([(self._sql.append, params)], self._steps(changes) if follows else (), last)
         if follows and applied:
             self._projected = newest.position
+        self._db.witness(LogHead(newest.position, newest.hash))
 
     def _steps(self, changes: Sequence[Change]) -> Steps:
         return [self._sql.change(kind, same) for wave in waves(changes) for kind, same in wave.items()]
@@ -204,7 +208,7 @@ def _params(row: EventRow) -> tuple[Any, ...]:
 
 def _row(stored: tuple[Any, ...]) -> EventRow:
     digest = stored[-1]
-    return EventRow(*stored[:-1], Hash(digest) if type(digest) is bytes else digest)
+    return EventRow(*stored[:-1], Hash(digest) if type(digest) is bytes else digest)  # type: ignore[call-arg]
 
 
 def _head(position: int, digest: object) -> LogHead:

@@ -43,7 +43,7 @@ class SqliteDatabase:
     @classmethod
     async def open(cls, path: Path, *, read_only: bool, create: bool) -> Self:
         """Take the lock, migrate, connect. Raises LogHeld, LogMissing, SchemaTooNew, LogUnavailable, LogCorrupt."""
-        if not path.exists() and (read_only or not create):
+        if not os.path.exists(path) and (read_only or not create):  # noqa: ASYNC240
             raise LogMissing(f"there is no log at {path}")
         database = cls(path, _engine(path, writes=False))
         try:
@@ -67,9 +67,9 @@ class SqliteDatabase:
         assert isinstance(raw, aiosqlite.Connection)
         self._writer = raw
 
-    def check_witness(self, head: LogHead) -> None:
-        """Raises LogCutBack when the log ends before it did."""
-        self._witness.check(head)
+    def witnessed(self) -> LogHead | None:
+        """Where the log is known to have ended; None when nobody wrote that down."""
+        return self._witness.read()
 
     def witness(self, head: LogHead) -> None:
         """Note where the log ends now."""
