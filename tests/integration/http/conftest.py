@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fleet_over_http import Running, registered, running
 
-from ghostfleet.store.opening import open_log
+from ghostfleet.store.log import open_log
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import struct
 from typing import Any
 
 import msgspec
@@ -167,13 +168,11 @@ async def test_a_fold_that_takes_too_long_says_where_to_ask_instead(
 def chained(lines: list[dict[str, Any]]) -> list[int]:
     """Positions whose hash does not follow from the lines, computed from docs/http.md alone."""
     previous, wrong = bytes(32), []
-    columns = ("position", "stream", "version", "type", "type_version", "critical", "time_us", "correlation", "payload")
     for line in lines:
-        digest = hashlib.sha256(previous)
-        for column in columns:
-            field = str(int(line[column]) if isinstance(line[column], bool) else line[column]).encode()
-            digest.update(b"%d:%s," % (len(field), field))
-        if "0x" + digest.hexdigest() != line["hash"]:
+        texts = [line[column].encode() for column in ("stream", "type", "correlation", "payload")]
+        numbers = [line[column] for column in ("position", "version", "type_version", "critical", "time_us")]
+        header = struct.pack(">QQIBQIIII", *numbers, *map(len, texts))
+        if "0x" + hashlib.sha256(previous + header + b"".join(texts)).hexdigest() != line["hash"]:
             wrong.append(line["position"])
         previous = bytes.fromhex(line["hash"][2:])
     return wrong

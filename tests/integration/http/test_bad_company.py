@@ -194,3 +194,23 @@ async def test_public_probes_are_all_a_stranger_gets(log: Any) -> None:
             ("/", 401),
         ):
             assert (await fleet.get(path))[0] == status
+
+
+async def test_the_longest_idle_connection_makes_room_and_no_more_than_the_bound_are_held(
+    fleet: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 5)
+    opened = [await asyncio.open_connection(fleet.server.host, fleet.server.port) for _ in range(12)]
+    await asyncio.sleep(0.2)
+    ended = []
+    for reader, _ in opened:
+        try:
+            async with asyncio.timeout(0.05):
+                ended.append(await reader.read() == b"")
+        except ConnectionError:
+            ended.append(True)
+        except TimeoutError:
+            ended.append(False)
+    assert ended == [True] * 7 + [False] * 5
+    for _, writer in opened:
+        writer.close()
