@@ -170,7 +170,7 @@ async def _wired(
     state = await recover(log)
     telemetry.start(state)
     supervisor: list[Supervisor] = []
-    live = LiveState(state, log, clock, partial(_on_event, telemetry, gate))
+    live = LiveState(state, log, clock, partial(_on_event, telemetry, gate), metrics.observe_commit)
     if state.fleet.paused is not None:
         gate.shut(Reason.PAUSE)
     heads = Heads(

@@ -48,6 +48,12 @@ def check_admin(shape: Shape, admin: AdminSettings, port: int) -> None:
             f"{admin.host} can be reached from elsewhere and no token is configured",
             "add one to admin.tokens, or listen on 127.0.0.1",
         )
+    if port and admin.require_token_on_loopback and not admin.tokens:
+        shape.report(
+            ("admin", "require_token_on_loopback"),
+            "a token is required and none is configured: nobody could ask",
+            "add one to admin.tokens, or leave this false",
+        )
     seen: set[str] = set()
     for index, token in enumerate(admin.tokens):
         path = ("admin", "tokens", f"[{index}]")

@@ -24,11 +24,19 @@ MAX_COMMITS_PER_APPEND = 1000
 class LiveState:
     """Commits decisions one batch at a time. `on_event` is called for each event once it is durable and visible."""
 
-    def __init__(self, state: State, log: Log, clock: Clock, on_event: Callable[[Recorded], None]) -> None:
+    def __init__(
+        self,
+        state: State,
+        log: Log,
+        clock: Clock,
+        on_event: Callable[[Recorded], None],
+        on_commit: Callable[[float], None] = lambda _secs: None,
+    ) -> None:
         self.state = state
         self._log = log
         self._clock = clock
         self._on_event = on_event
+        self._on_commit = on_commit
         self._waiting: deque[tuple[Decide, asyncio.Future[tuple[Recorded, ...]]]] = deque()
         self._some = asyncio.Event()
         self.trouble: str | None = None
@@ -85,8 +93,11 @@ class LiveState:
         if not events:
             return
         expected = self._expected(events)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         try:
             stored = await self._log.append(events, time_us=now_us, expected=expected)
+            self._on_commit(loop.time() - started)
         except GhostFleetError as problem:
             if await self._landed_all_the_same(events):
                 return

@@ -97,6 +97,10 @@ REASONS = {
     "open interface without tokens": (
         [("[safety]", '[admin]\nhost = "0.0.0.0"\n[safety]')], "admin.host", "no token", "127.0.0.1",
     ),
+    "a required token that nobody has": (
+        [("[safety]", "[admin]\nrequire_token_on_loopback = true\n[safety]")],
+        "admin.require_token_on_loopback", "none is configured", "add one",
+    ),
     "two tokens of one name": (
         [("[safety]", f'[admin]\ntokens = [{{name="a", sha256="{"a" * 64}"}}, {{name="a", sha256="{"b" * 64}"}}]\n[safety]')],
         "admin.tokens[1].name", "twice", "of its own",
