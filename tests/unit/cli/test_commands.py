@@ -110,7 +110,6 @@ def test_deep_validation_opens_the_keystores(config, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "give a command"),
         (("validat",), "validat"),
         (("validate", "--depp"), "--depp"),
         (("--log-level", "loud", "validate"), "--log-level loud"),
