@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ghostfleet.chain.answers import Answer, sort_error
+from ghostfleet.chain.answers import Answer
 from ghostfleet.chain.endpoints import Endpoint, EndpointConfig, OnChange
-from ghostfleet.chain.transport import Response, Transport, TransportFault
+from ghostfleet.chain.transport import Transport, TransportFault
+from ghostfleet.chain.wire import MISSING, Fault, encode_calls, read_answers
 from ghostfleet.domain.values import AnswerClass
 from ghostfleet.errors import GhostFleetError, OtherEndpoint, TryAgain
 
@@ -25,8 +26,14 @@ MAX_WAITING = 20_000
 """Calls that may wait; more wait to be let in."""
 READ_ATTEMPTS = 3
 """Endpoints (or times) a read is tried at before its caller hears of it."""
+MAX_ALONE_IN_FLIGHT = 64
+"""Calls that block until a block comes (realtime sends) are not batched: one would hold up the others."""
 LONGEST_WAIT_SECS = 30.0
 """A call waits at most so long for an endpoint to be free."""
+LONGEST_WAIT_FOR_ONE_SECS = 1.0
+"""A question that only one endpoint can answer is not worth waiting longer for it."""
+FAULTS = frozenset({AnswerClass.ENDPOINT_FAULT, AnswerClass.RATE_LIMITED})
+"""Error objects that speak of the endpoint, not of the call."""
 
 
 class GateClosed(TryAgain):
@@ -60,25 +67,20 @@ class SendOutcome(msgspec.Struct, frozen=True):
 
 
 class _Call:
-    __slots__ = ("done", "endpoint", "method", "params", "timeout_secs")
-
-    def __init__(self, method: str, params: Sequence[Any], endpoint: str | None, timeout_secs: float) -> None:
-        self.method, self.params, self.endpoint, self.timeout_secs = method, params, endpoint, timeout_secs
-        self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-
-class _Fault(Exception):
-    """The endpoint's fault; `sent` is whether bytes may have arrived."""
+    __slots__ = ("alone", "done", "endpoint", "method", "params", "timeout_secs")
 
     def __init__(
-        self, reason: str, *, sent: bool, retry_after_secs: float | None = None, limited: bool = False
+        self,
+        method: str,
+        params: Sequence[Any],
+        timeout_secs: float,
+        *,
+        endpoint: str | None = None,
+        alone: bool = False,
     ) -> None:
-        super().__init__(reason)
-        self.reason, self.sent, self.retry_after_secs, self.limited = reason, sent, retry_after_secs, limited
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
+        self.method, self.params, self.timeout_secs = method, params, timeout_secs
+        self.endpoint, self.alone = endpoint, alone
+        self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
 
 class RpcEdge:
@@ -137,11 +139,19 @@ class RpcEdge:
         self, method: str, params: Sequence[Any], *, endpoint: str | None = None, timeout_secs: float | None = None
     ) -> Any:
         """The result of a read. Raises RpcRefused or EndpointsUnavailable."""
-        return await self._ask(self._reads, _Call(method, params, endpoint, timeout_secs or self._timeout_secs))
+        return await self._ask(
+            self._reads, _Call(method, params, timeout_secs or self._timeout_secs, endpoint=endpoint)
+        )
 
-    async def send(self, method: str, params: Sequence[Any], *, timeout_secs: float | None = None) -> SendOutcome:
-        """The outcome of a send. Raises GateClosed (nothing left) or EndpointsUnavailable (nothing left)."""
-        outcome = await self._ask(self._sends, _Call(method, params, None, timeout_secs or self._timeout_secs))
+    async def send(
+        self, method: str, params: Sequence[Any], *, timeout_secs: float | None = None, alone: bool = False
+    ) -> SendOutcome:
+        """The outcome of a send. Raises GateClosed or EndpointsUnavailable: then nothing has left.
+
+        `alone` is for calls that the node answers only once a block has come: they get a request of their own.
+        """
+        call = _Call(method, params, timeout_secs or self._timeout_secs, alone=alone)
+        outcome = await self._ask(self._sends, call)
         assert isinstance(outcome, SendOutcome)
         return outcome
 
@@ -160,10 +170,11 @@ class RpcEdge:
 
     async def _pump(self, queue: deque[_Call], serve: Callable[[list[_Call]], Any]) -> None:
         """Take what waits, a batch at a time, a few batches at once."""
-        places = asyncio.Semaphore(MAX_IN_FLIGHT)
+        shared, alone = asyncio.Semaphore(MAX_IN_FLIGHT), asyncio.Semaphore(MAX_ALONE_IN_FLIGHT)
         wake = self._wake[id(queue)]
         while True:
             await wake.wait()
+            places = alone if queue and queue[0].alone else shared
             await places.acquire()
             batch = _take(queue)
             if not queue:
@@ -195,33 +206,17 @@ class RpcEdge:
                 break
             try:
                 answers = await self._exchange(endpoint, waiting)
-            except _Fault as fault:
+            except Fault as fault:
                 reason = f"{endpoint.name}: {fault.reason}"
                 refused.add(endpoint.name)
                 continue
-            waiting = self._settle_reads(endpoint, waiting, answers)
+            waiting = _settle_reads(waiting, answers)
             if not waiting:
                 return
             reason = f"{endpoint.name}: could not answer"
             refused.add(endpoint.name)
         for call in waiting:
             _fail(call, EndpointsUnavailable(f"{call.method}: {reason}"))
-
-    def _settle_reads(self, endpoint: Endpoint, batch: list[_Call], answers: list[Any]) -> list[_Call]:
-        """Hand out what was answered; return the calls that another endpoint has to answer."""
-        again: list[_Call] = []
-        for call, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Answer):
-                if answer.cls in (AnswerClass.ENDPOINT_FAULT, AnswerClass.RATE_LIMITED):
-                    self._note(endpoint, answer)
-                    again.append(call)
-                else:
-                    _fail(call, RpcRefused(answer))
-            elif answer is _MISSING:
-                again.append(call)
-            else:
-                _succeed(call, answer)
-        return again
 
     async def _serve_sends(self, batch: list[_Call]) -> None:
         """One endpoint, once, under the gate. Another endpoint only when nothing has left."""
@@ -238,7 +233,7 @@ class RpcEdge:
                 for call in batch:
                     _fail(call, closed)
                 return
-            except _Fault as fault:
+            except Fault as fault:
                 if not fault.sent:
                     reason = f"{endpoint.name}: {fault.reason}"
                     refused.add(endpoint.name)
@@ -256,20 +251,24 @@ class RpcEdge:
 
     def _send_outcome(self, endpoint: Endpoint, answer: Any) -> SendOutcome:
         if isinstance(answer, Answer):
-            if answer.cls is AnswerClass.RATE_LIMITED:
-                self._note(endpoint, answer)
             return SendOutcome(endpoint.name, None, answer)
-        if answer is _MISSING:
+        if answer is MISSING:
             lost = Answer(cls=AnswerClass.MAYBE_SENT, message="the endpoint left this call unanswered")
             return SendOutcome(endpoint.name, None, lost)
         return SendOutcome(endpoint.name, answer)
 
-    def _note(self, endpoint: Endpoint, answer: Answer) -> None:
+    def _judge(self, endpoint: Endpoint, answers: Sequence[Any]) -> None:
+        """What a batch of answers says of its endpoint, once for the batch."""
+        faulty = [answer for answer in answers if isinstance(answer, Answer) and answer.cls in FAULTS]
+        missing = sum(answer is MISSING for answer in answers)
         now = asyncio.get_running_loop().time()
-        if answer.cls is AnswerClass.RATE_LIMITED:
-            endpoint.limited(now, answer.retry_after_secs)
+        if len(faulty) + missing < len(answers) or all(it.cls is AnswerClass.RATE_LIMITED for it in faulty):
+            endpoint.answered()
         else:
-            endpoint.failed(now, answer.message)
+            endpoint.failed(now, faulty[0].message)
+        limited = [answer for answer in faulty if answer.cls is AnswerClass.RATE_LIMITED]
+        if limited:
+            endpoint.limited(now, max((it.retry_after_secs for it in limited if it.retry_after_secs), default=None))
 
     async def _free_endpoint(self, wanted: str | None, refused: set[str]) -> Endpoint | None:
         """The endpoint that is free first, the preferred one among equals; waits a bounded while for it."""
@@ -281,7 +280,7 @@ class RpcEdge:
         now = loop.time()
         endpoint = min(untried, key=lambda it: it.free_at(now))
         wait = endpoint.free_at(now) - now
-        if wait > LONGEST_WAIT_SECS:
+        if wait > (LONGEST_WAIT_SECS if wanted is None else LONGEST_WAIT_FOR_ONE_SECS):
             return None
         if wait > 0:
             await asyncio.sleep(wait)
@@ -289,13 +288,13 @@ class RpcEdge:
         return endpoint
 
     async def _exchange(self, endpoint: Endpoint, batch: list[_Call]) -> list[Any]:
-        """Answers in the order of the calls: results, `Answer`s, or _MISSING. Raises _Fault."""
+        """Answers in the order of the calls: results, `Answer`s, or MISSING. Raises Fault."""
         if len(batch) > 1 and not endpoint.batches:
             return [*await asyncio.gather(*(self._single(endpoint, call) for call in batch))]
         started = asyncio.get_running_loop().time()
         try:
             answers = await self._post(endpoint, batch)
-        except _Fault as fault:
+        except Fault as fault:
             now = asyncio.get_running_loop().time()
             if fault.limited:
                 endpoint.limited(now, fault.retry_after_secs)
@@ -305,7 +304,7 @@ class RpcEdge:
         if answers is None:
             endpoint.batches = False
             return [*await asyncio.gather(*(self._single(endpoint, call) for call in batch))]
-        endpoint.answered()
+        self._judge(endpoint, answers)
         if self._on_call is not None:
             secs = asyncio.get_running_loop().time() - started
             for call in batch:
@@ -315,96 +314,25 @@ class RpcEdge:
     async def _single(self, endpoint: Endpoint, call: _Call) -> Any:
         try:
             return (await self._exchange(endpoint, [call]))[0]
-        except _Fault as fault:
+        except Fault as fault:
             cls = AnswerClass.RATE_LIMITED if fault.limited else AnswerClass.ENDPOINT_FAULT
             return Answer(cls=cls, message=fault.reason, retry_after_secs=fault.retry_after_secs)
 
     async def _post(self, endpoint: Endpoint, batch: list[_Call]) -> list[Any] | None:
-        """One HTTP request. None when the endpoint refuses batches. Raises _Fault."""
+        """One HTTP request. None when the endpoint refuses batches. Raises Fault."""
         first = self._next_id + 1
         self._next_id += len(batch)
         calls = [
             {"jsonrpc": "2.0", "id": first + index, "method": call.method, "params": call.params}
             for index, call in enumerate(batch)
         ]
-        body = _encode(calls if len(calls) > 1 else calls[0])
+        body = encode_calls(calls if len(calls) > 1 else calls[0])
         timeout_secs = max(call.timeout_secs for call in batch)
         try:
             response = await self._transport.post(endpoint.url, body, timeout_secs=timeout_secs)
         except TransportFault as fault:
-            raise _Fault(str(fault), sent=fault.sent) from None
-        return _read(response, first, len(batch))
-
-
-class _Missing:
-    """Stands for an answer that did not come."""
-
-
-_MISSING = _Missing()
-
-
-def _read(response: Response, first: int, count: int) -> list[Any] | None:
-    """Match answers to calls by id. None when the endpoint refuses batches. Raises _Fault for anything unreadable."""
-    try:
-        document = _decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        document = None
-    if isinstance(document, dict) and count > 1:
-        error = document.get("error")
-        if isinstance(error, dict):
-            answer = _error(error, response)
-            if answer.cls is AnswerClass.RATE_LIMITED:
-                raise _Fault(answer.message, sent=True, limited=True, retry_after_secs=answer.retry_after_secs)
-            if error.get("code") in (-32600, -32601, -32700) or "batch" in answer.message.lower():
-                return None
-        raise _Fault("one answer to a batch of calls", sent=True)
-    if isinstance(document, dict):
-        document = [document]
-    if not isinstance(document, list):
-        raise _http_fault(response)
-    answers: list[Any] = [_MISSING] * count
-    for entry in document:
-        number = entry.get("id") if isinstance(entry, dict) else None
-        if count == 1 and number is None and isinstance(entry, dict) and "error" in entry:
-            number = first
-        if type(number) is not int or not first <= number < first + count or answers[number - first] is not _MISSING:
-            continue
-        if isinstance(entry.get("error"), dict):
-            answers[number - first] = _error(entry["error"], response)
-        elif "result" in entry:
-            answers[number - first] = entry["result"]
-    if all(answer is _MISSING for answer in answers):
-        raise _http_fault(response)
-    return answers
-
-
-def _error(error: dict[str, Any], response: Response) -> Answer:
-    code, message = error.get("code"), error.get("message")
-    answer = sort_error(
-        code if type(code) is int else None,
-        message if isinstance(message, str) else "error without a message",
-        error.get("data"),
-        response.status,
-    )
-    retry = answer.retry_after_secs if answer.retry_after_secs is not None else _retry_after(response)
-    return msgspec.structs.replace(answer, retry_after_secs=retry)
-
-
-def _http_fault(response: Response) -> _Fault:
-    limited = response.status == 429
-    return _Fault(
-        f"HTTP {response.status} without a JSON-RPC answer",
-        sent=True,
-        limited=limited,
-        retry_after_secs=_retry_after(response),
-    )
-
-
-def _retry_after(response: Response) -> float | None:
-    try:
-        return max(float(response.headers.get("retry-after", "")), 0.0)
-    except ValueError:
-        return None
+            raise Fault(str(fault), sent=fault.sent) from None
+        return read_answers(response, first, len(batch))
 
 
 def _take(queue: deque[_Call]) -> list[_Call]:
@@ -414,10 +342,25 @@ def _take(queue: deque[_Call]) -> list[_Call]:
         if queue[0].done.done():
             queue.popleft()
             continue
-        if batch and queue[0].endpoint != batch[0].endpoint:
+        if batch and (queue[0].endpoint != batch[0].endpoint or queue[0].alone):
             break
         batch.append(queue.popleft())
+        if batch[0].alone:
+            break
     return batch
+
+
+def _settle_reads(batch: list[_Call], answers: list[Any]) -> list[_Call]:
+    """Hand out what was answered; return the calls that another endpoint has to answer."""
+    again: list[_Call] = []
+    for call, answer in zip(batch, answers, strict=True):
+        if answer is MISSING or (isinstance(answer, Answer) and answer.cls in FAULTS):
+            again.append(call)
+        elif isinstance(answer, Answer):
+            _fail(call, RpcRefused(answer))
+        else:
+            _succeed(call, answer)
+    return again
 
 
 def _succeed(call: _Call, result: Any) -> None:

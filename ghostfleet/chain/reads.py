@@ -117,7 +117,7 @@ class Chain:
         """Send bytes once. Raises GateClosed or EndpointsUnavailable: then nothing has left."""
         while sync and self._sync_methods:
             method = self._sync_methods[0]
-            outcome = await self._edge.send(method, [str(raw)], timeout_secs=SYNC_TIMEOUT_SECS)
+            outcome = await self._edge.send(method, [str(raw)], timeout_secs=SYNC_TIMEOUT_SECS, alone=True)
             if outcome.answer is not None and outcome.answer.code == -32601:
                 self._sync_methods.pop(0)
                 continue
