@@ -8,6 +8,7 @@ from typing import Protocol
 import coincurve
 import rlp
 from eth_hash.auto import keccak
+from rlp.exceptions import RLPException
 
 from ghostfleet.domain.values import Address, Call, Fees, Hash, Octets, Signed, Unsigned
 
@@ -34,7 +35,10 @@ def decode(raw: bytes) -> tuple[Unsigned, Address]:
     """What signed bytes say, and who signed them. Raises ValueError when they are not an EIP-1559 transaction."""
     if raw[:1] != TYPE_1559:
         raise ValueError("not an EIP-1559 transaction")
-    chain_id, nonce, tip, cap, gas, to, value, data, _access, v, r, s = rlp.decode(raw[1:])
+    try:
+        chain_id, nonce, tip, cap, gas, to, value, data, _access, v, r, s = rlp.decode(raw[1:])
+    except (RLPException, ValueError, TypeError):
+        raise ValueError("not the fields of an EIP-1559 transaction") from None
     unsigned = Unsigned(
         chain_id=_number(chain_id),
         nonce=_number(nonce),

@@ -1,0 +1,150 @@
+"""Whatever JSON an endpoint answers, a read gives a fact of the right shape, or an endpoint's fault; never anything else."""
+
+import inspect
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ghostfleet.chain.edge import EndpointsUnavailable, SendOutcome
+from ghostfleet.chain.reads import Chain
+from ghostfleet.domain.values import Address, AnswerClass, Call, Hash, Head, Octets, Receipt
+
+TX, ADDRESS = Hash(b"\x11" * 32), Address(b"\x22" * 20)
+BLOCK: dict[str, Any] = {
+    "number": "0x5",
+    "hash": "0x" + "33" * 32,
+    "parentHash": "0x" + "44" * 32,
+    "timestamp": "0x6",
+    "baseFeePerGas": "0x7",
+    "gasLimit": "0x8",
+    "transactions": [{"hash": str(TX), "from": str(ADDRESS), "nonce": "0x1"}],
+}
+RECEIPT: dict[str, Any] = {
+    "transactionHash": str(TX),
+    "blockHash": "0x" + "33" * 32,
+    "blockNumber": "0x5",
+    "status": "0x1",
+    "gasUsed": "0x5208",
+    "effectiveGasPrice": "0x1",
+    "logs": [{"address": str(ADDRESS), "topics": ["0x" + "55" * 32], "data": "0x01"}],
+}
+
+
+class Answering:
+    """An edge whose every answer is this one."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+    async def request(self, method: str, params: Any, *, endpoint: str | None = None) -> Any:
+        return self.result
+
+    async def send(self, method: str, params: Any, **_: Any) -> SendOutcome:
+        return SendOutcome("node", self.result)
+
+
+READS: dict[str, Any] = {
+    "head": lambda chain: chain.head(),
+    "head_at": lambda chain: chain.head_at(5),
+    "nonce": lambda chain: chain.nonce(ADDRESS),
+    "balance": lambda chain: chain.balance(ADDRESS),
+    "receipt": lambda chain: chain.receipt(TX),
+    "known": lambda chain: chain.known(TX, "node"),
+    "transactions_in": lambda chain: chain.transactions_in(5),
+    "call": lambda chain: chain.call(ADDRESS, b""),
+    "estimate_gas": lambda chain: chain.estimate_gas(ADDRESS, Call(to=ADDRESS)),
+    "code": lambda chain: chain.code(ADDRESS),
+    "chain_id": lambda chain: chain.chain_id(),
+    "genesis_hash": lambda chain: chain.genesis_hash(),
+    "fee_history": lambda chain: chain.fee_history(5),
+    "broadcast": lambda chain: chain.broadcast(Octets(b"\x02"), TX),
+    "broadcast sync": lambda chain: chain.broadcast(Octets(b"\x02"), TX, sync=True),
+}
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=70)
+    | st.from_regex(r"0x[0-9a-f]{0,70}\Z")
+)
+anything = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+)
+almost = st.sampled_from([BLOCK, RECEIPT]).flatmap(
+    lambda document: st.tuples(st.sampled_from(sorted(document)), anything).map(
+        lambda change: {**document, change[0]: change[1]}
+    )
+)
+
+
+async def run(read: str, answer: Any) -> Any:
+    return await READS[read](Chain(Answering(answer)))  # type: ignore[arg-type]
+
+
+def test_every_public_read_is_fuzzed() -> None:
+    public = {name for name, _ in inspect.getmembers(Chain, inspect.iscoroutinefunction) if not name.startswith("_")}
+    assert public == {name.split()[0] for name in READS}
+
+
+@pytest.mark.parametrize("read", sorted(READS))
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(answer=anything | almost)
+async def test_any_answer_is_a_fact_or_an_endpoints_fault(read: str, answer: Any) -> None:
+    try:
+        result = await run(read, answer)
+    except EndpointsUnavailable:
+        return
+    if isinstance(result, bool) or result is None:
+        return
+    if isinstance(result, int):
+        assert 0 <= result < 2**256
+    elif isinstance(result, Head):
+        assert len(result.hash) == len(result.parent) == 32
+        assert result.number >= 0
+    elif isinstance(result, Receipt):
+        assert result.tx == TX
+
+
+async def test_good_answers_are_read() -> None:
+    head = await run("head", BLOCK)
+    assert (head.number, head.time_secs, head.base_fee_wei) == (5, 6, 7)
+    receipt = await run("receipt", RECEIPT)
+    assert (receipt.success, receipt.block.number, receipt.gas_used) == (True, 5, 21_000)
+    assert receipt.logs[0].address == ADDRESS
+    assert await run("transactions_in", BLOCK) == ((TX, ADDRESS, 1),)
+    assert await run("known", RECEIPT | {"hash": str(TX)}) is True
+    assert await run("known", None) is False
+
+
+@pytest.mark.parametrize(
+    ("read", "answer"),
+    [
+        ("receipt", RECEIPT | {"transactionHash": "0x" + "99" * 32}),
+        ("head_at", BLOCK | {"number": "0x6"}),
+        ("nonce", hex(2**64)),
+        ("balance", "-0x1"),
+        ("balance", "0x"),
+        ("balance", "0x1_0"),
+        ("receipt", RECEIPT | {"status": "0x2"}),
+    ],
+)
+async def test_a_wrong_fact_is_refused(read: str, answer: Any) -> None:
+    with pytest.raises(EndpointsUnavailable):
+        await run(read, answer)
+
+
+async def test_a_receipt_of_a_transaction_that_is_only_pooled_is_none() -> None:
+    assert await run("receipt", RECEIPT | {"blockHash": None, "blockNumber": None}) is None
+
+
+async def test_an_answer_that_names_another_transaction_is_not_an_acceptance() -> None:
+    assert (await run("broadcast", str(TX))).cls is AnswerClass.ACCEPTED
+    assert (await run("broadcast", "0x" + "99" * 32)).cls is AnswerClass.MAYBE_SENT
+    accepted = await run("broadcast sync", RECEIPT)
+    assert (accepted.cls, accepted.receipt.tx) == (AnswerClass.ACCEPTED, TX)
+    other = RECEIPT | {"transactionHash": "0x" + "99" * 32}
+    assert (await run("broadcast sync", other)).cls is AnswerClass.MAYBE_SENT
