@@ -21,8 +21,9 @@ from ghostfleet.store.rows import EventRow, LogHead, chain_hash
 
 MAX_WAITING_APPENDS = 4096
 """Appends in the queue; more of them wait to get into it."""
-MAX_BATCH_ROWS = 4096
-"""Rows in one commit: bounds how long the next append waits. A single append may be larger, alone."""
+MAX_BATCH_ROWS = 512
+"""Rows in one commit: bounds how long the next append waits, and while one half of many writers is being committed the
+other half can prepare its next events. A single append may be larger, alone."""
 MAX_APPEND_ROWS = 65_536
 """Events in one append."""
 
@@ -220,7 +221,6 @@ class GroupCommit:
         counters.rows += rows
         counters.last_commit_rows = rows
         counters.last_commit_secs = secs
-        counters.wal_bytes = self._recorder.wal_bytes
 
 
 def _fail(waiting: Sequence["asyncio.Future[Answer]"], problem: GhostFleetError) -> None:

@@ -75,6 +75,12 @@ def raw_dialect(name: str) -> Dialect:
     return postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
+def wide(sql: str, rows: int) -> str:
+    """A prepared SQLite INSERT of one row as one of so many rows."""
+    head, values, row = sql.partition(" VALUES ")
+    return head + values + ", ".join([row] * rows)
+
+
 def insert_new(name: str, table: Table, **values: Any) -> Any:
     """INSERT that leaves a row alone which is already there."""
     insert = sqlite.insert if name == "sqlite" else postgresql.insert

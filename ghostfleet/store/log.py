@@ -39,7 +39,7 @@ class EventLog:
     def __init__(self, recorder: Recorder, head: LogHead, versions: Mapping[Stream, int], codec: Codec) -> None:
         self._recorder = recorder
         self._codec = codec
-        self.counters = Counters(wal_bytes=recorder.wal_bytes)
+        self.counters = Counters()
         self._commits = GroupCommit(recorder, head, versions, self.counters)
 
     @classmethod

@@ -32,7 +32,6 @@ class Counters(msgspec.Struct):
     rows: int = 0
     last_commit_rows: int = 0
     last_commit_secs: float = 0.0
-    wal_bytes: int = 0
 
 
 class Recorder(Protocol):

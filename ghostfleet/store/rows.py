@@ -54,6 +54,9 @@ class Text(msgspec.Struct, frozen=True):
 
 def text_of(stream: str, type_: str, correlation: str, payload: bytes) -> Text:
     """The texts of a row to be. Raises UnicodeEncodeError for what is not Unicode."""
+    names = f"{stream}{type_}{correlation}"
+    if names.isascii():  # as almost always: a character is a byte
+        return Text(len(stream), len(type_), len(correlation), len(payload), names.encode() + payload)
     stream_bytes, type_bytes, correlation_bytes = stream.encode(), type_.encode(), correlation.encode()
     return Text(
         len(stream_bytes),

@@ -3,7 +3,8 @@
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -21,6 +22,8 @@ from ghostfleet.store.schema import check_level, upgrade
 
 MAX_READERS = 4
 """Reading connections at one time; more reads wait for one."""
+ROWS_A_STATEMENT = 50
+"""Every statement takes the interpreter's lock twice; beside a busy event loop that can cost 5 ms each time."""
 UNDECODABLE = "Could not decode to UTF-8"
 
 
@@ -83,6 +86,10 @@ class SqliteDatabase:
                 assert isinstance(raw, aiosqlite.Connection)
                 rows = await raw.execute_fetchall(statement.sql, statement.values if params is None else params)
                 return cast(list[tuple[Any, ...]], list(rows))
+        except MemoryError:
+            raise LogCorrupt(
+                f"the log at {self.place} holds a row that does not fit memory: its length is damaged"
+            ) from None
         except (sqlite3.Error, DBAPIError) as error:
             if UNDECODABLE in str(error):
                 raise LogCorrupt(f"the log at {self.place} holds text that is not UTF-8") from None
@@ -103,7 +110,8 @@ class SqliteDatabase:
         connection = self._writer._conn
         connection.execute(dialect.BEGIN["sqlite"])
         try:
-            _run(connection, rows)
+            for statement, params in rows:
+                _insert(connection, statement.sql, params)
             applied = not derived or _try(connection, derived)
             _run(connection, last(applied))
             connection.execute("COMMIT")
@@ -146,6 +154,16 @@ class SqliteDatabase:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def _insert(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    many = len(rows) - len(rows) % ROWS_A_STATEMENT if sql.startswith("INSERT") else 0
+    if many:
+        wide = dialect.wide(sql, ROWS_A_STATEMENT)
+        for start in range(0, many, ROWS_A_STATEMENT):
+            connection.execute(wide, list(chain.from_iterable(rows[start : start + ROWS_A_STATEMENT])))
+    if many < len(rows):
+        connection.executemany(sql, rows[many:])
 
 
 def _run(connection: sqlite3.Connection, steps: Steps) -> None:
