@@ -139,6 +139,12 @@ def storage_problem(error: BaseException, place: str) -> GhostFleetError | None:
     return None
 
 
+def unfit(error: BaseException, place: str) -> LogCorrupt:
+    """For a statement that cannot fail on a log which is as it should be: a table or row is not what it was."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return LogCorrupt(f"the log at {place} is not as this release left it: {cause}; run `ghost-fleet audit verify`")
+
+
 def _sqlite_problem(error: sqlite3.Error, place: str) -> GhostFleetError | None:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in SQLITE_DAMAGED:

@@ -82,7 +82,7 @@ class PostgresDatabase:
                     raise
                 return [tuple(row) for row in found]
         except FAULTS as error:
-            raise dialect.storage_problem(error, self.place) or error from None
+            raise dialect.storage_problem(error, self.place) or dialect.unfit(error, self.place) from None
 
     async def write(self, rows: Steps, derived: Steps, last: Callable[[bool], Steps]) -> bool:
         """One transaction of the writing session; a session that was lost is replaced, lock first."""
@@ -96,7 +96,7 @@ class PostgresDatabase:
             problem = dialect.storage_problem(error, self.place)
             if problem is not None:
                 await self._drop_writer()
-            raise problem or error from None
+            raise problem or dialect.unfit(error, self.place) from None
         return applied
 
     async def _drop_writer(self) -> None:

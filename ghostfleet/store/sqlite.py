@@ -93,7 +93,7 @@ class SqliteDatabase:
         except (sqlite3.Error, DBAPIError) as error:
             if UNDECODABLE in str(error):
                 raise LogCorrupt(f"the log at {self.place} holds text that is not UTF-8") from None
-            raise dialect.storage_problem(error, self.place) or error from None
+            raise dialect.storage_problem(error, self.place) or dialect.unfit(error, self.place) from None
 
     async def write(self, rows: Steps, derived: Steps, last: Callable[[bool], Steps]) -> bool:
         """One transaction in one hop to the connection's thread."""
@@ -101,7 +101,7 @@ class SqliteDatabase:
         try:
             applied: bool = await self._writer._execute(self._transact, rows, derived, last)  # type: ignore[no-untyped-call]
         except sqlite3.Error as error:
-            raise dialect.storage_problem(error, self.place) or error from None
+            raise dialect.storage_problem(error, self.place) or dialect.unfit(error, self.place) from None
         return applied
 
     def _transact(self, rows: Steps, derived: Steps, last: Callable[[bool], Steps]) -> bool:

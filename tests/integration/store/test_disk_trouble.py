@@ -1,0 +1,190 @@
+"""A disk that is full, read-only or broken for a while: appends fail whole, and work again by themselves."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from log_stage import T0_US, a_day, note, registered, signed, tx_hash
+
+from ghostfleet.store.errors import LogCorrupt, LogUnavailable, VersionConflict
+from ghostfleet.store.log import EventLog, open_log
+from tests.simulation.memory_recorder import MemoryDisk, MemoryRecorder
+
+
+def raw(log: EventLog) -> Any:
+    """The writing connection."""
+    return log._recorder._db._writer  # type: ignore[attr-defined]
+
+
+async def pragma(log: EventLog, sql: str) -> int:
+    rows = await raw(log).execute_fetchall(sql)
+    return int(next(iter(rows))[0])
+
+
+async def test_a_full_disk_fails_appends_whole_and_they_work_again_when_there_is_room(sqlite_url: str) -> None:
+    log = await open_log(sqlite_url)
+    await log.append([note("before")], time_us=T0_US)
+    head = log.head
+    roomy = await pragma(log, "PRAGMA max_page_count")
+    pages = await pragma(log, "PRAGMA page_count")
+    await pragma(log, f"PRAGMA max_page_count = {pages + 2}")
+    big = [note("x" * 4000) for _ in range(50)]
+    for _ in range(3):
+        with pytest.raises(LogUnavailable, match="the disk is full") as failed:
+            await log.append(big, time_us=T0_US)
+        assert not failed.value.in_doubt
+        assert (log.head, log.version("fleet")) == (head, 1)
+    await pragma(log, f"PRAGMA max_page_count = {roomy}")
+    written = await log.append(big, time_us=T0_US, expected={"fleet": 1})
+    assert written[0].position == 2
+    assert (await log.verify()).ok
+    await log.close()
+
+
+async def test_a_locked_database_is_unavailable_not_corrupt(sqlite_url: str) -> None:
+    import sqlite3
+
+    log = await open_log(sqlite_url)
+    await raw(log).execute("PRAGMA busy_timeout = 50")
+    other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LogUnavailable, match="another connection holds"):
+        await log.append([note("a")], time_us=T0_US)
+    other.execute("ROLLBACK")
+    other.close()
+    assert (await log.append([note("b")], time_us=T0_US))[0].position == 1
+    await log.close()
+
+
+async def test_a_failing_read_model_never_loses_an_event(sqlite_url: str) -> None:
+    log = await open_log(sqlite_url)
+    await log.append(a_day(), time_us=T0_US)
+    await raw(log).execute("DROP TABLE transactions")
+    await log.append([registered("w9"), signed("w9", 1)], time_us=T0_US)
+    await log.append([note("goes on")], time_us=T0_US)
+    found = await log.verify()
+    assert (found.ok, log.head.position) == (False, 23)
+    await log.close()
+
+
+async def test_a_value_that_no_read_model_can_hold_does_not_keep_the_event_out(sqlite_url: str) -> None:
+    log = await open_log(sqlite_url)
+    await log.append([registered("w"), signed("w", 2**70)], time_us=T0_US)
+    await log.append([note("goes on")], time_us=T0_US)
+    assert [it.position async for it in log.read()] == [1, 2, 3]
+    assert "read models" in (await log.verify()).problem
+    assert await log.transaction(tx_hash("w", 2**70, 1)) is None
+    await log.close()
+
+
+@pytest.mark.postgres
+async def test_a_value_that_postgresql_cannot_hold_does_not_keep_the_event_out(postgres_url: str) -> None:
+    log = await open_log(postgres_url)
+    await log.append([registered("w"), signed("w", 2**70)], time_us=T0_US)
+    await log.append([note("goes on")], time_us=T0_US)
+    assert log.head.position == 3
+    await log.close()
+
+
+async def test_read_models_that_lag_are_brought_up_at_the_next_opening(sqlite_url: str) -> None:
+    log = await open_log(sqlite_url)
+    await log.append(a_day(), time_us=T0_US)
+    for sql in ("DELETE FROM transactions", "DELETE FROM wallets", "UPDATE log_head SET projected = 0"):
+        await raw(log).execute(sql)
+    await log.close()
+    log = await open_log(sqlite_url)
+    assert (await log.verify()).ok
+    await log.close()
+
+
+@pytest.mark.postgres
+async def test_a_lost_session_is_replaced_lock_first(postgres_url: str) -> None:
+    import asyncpg
+
+    log = await open_log(postgres_url)
+    await log.append([note("a")], time_us=T0_US)
+    pid = await raw(log).fetchval("SELECT pg_backend_pid()")
+    other = await asyncpg.connect(postgres_url)
+    await other.execute("SELECT pg_terminate_backend($1)", pid)
+    await other.close()
+    with pytest.raises(LogUnavailable):
+        await log.append([note("b")], time_us=T0_US)
+    async with asyncio.timeout(10):
+        while log.head.position < 2:
+            try:
+                await log.append([note("c")], time_us=T0_US, expected={"fleet": 1})
+            except LogUnavailable:
+                await asyncio.sleep(0.05)
+    assert (await log.verify()).ok
+    await log.close()
+
+
+class Syncs:
+    """Decides what becomes of each sync."""
+
+    def __init__(self) -> None:
+        self.fault: LogUnavailable | None = None
+        self.blind = False
+
+    async def __call__(self) -> None:
+        await asyncio.sleep(0)
+        if self.fault is not None:
+            raise self.fault
+
+
+async def test_a_commit_that_landed_although_it_failed_is_found_out_and_answered_as_done() -> None:
+    syncs = Syncs()
+    log = await EventLog.over(MemoryRecorder(MemoryDisk(), syncs))
+    syncs.fault = LogUnavailable("connection lost", in_doubt=True)
+    recorded = await log.append([note("a")], time_us=T0_US)
+    assert (recorded[0].position, log.head.position) == (1, 1)
+    syncs.fault = None
+    assert (await log.append([note("b")], time_us=T0_US, expected={"fleet": 1}))[0].position == 2
+
+
+async def test_in_doubt_until_the_disk_answers_and_then_never_written_twice() -> None:
+    syncs = Syncs()
+
+    class Blind(MemoryRecorder):
+        async def head(self) -> Any:
+            if syncs.blind:
+                raise LogUnavailable("cannot be read")
+            return await super().head()
+
+    log = await EventLog.over(Blind(MemoryDisk(), syncs))
+    syncs.fault, syncs.blind = LogUnavailable("connection lost", in_doubt=True), True
+    with pytest.raises(LogUnavailable) as failed:
+        await log.append([note("a")], time_us=T0_US)
+    assert failed.value.in_doubt
+    with pytest.raises(LogUnavailable):
+        await log.append([note("not even tried")], time_us=T0_US)
+    syncs.fault, syncs.blind = None, False
+    with pytest.raises(VersionConflict):
+        await log.append([note("a")], time_us=T0_US, expected={"fleet": 0})
+    assert log.head.position == 1
+    assert (await log.verify()).ok
+
+
+async def test_a_log_that_moved_without_us_stops_the_service() -> None:
+    disk = MemoryDisk()
+    recorder = MemoryRecorder(disk)
+    log, other = await EventLog.over(recorder), await EventLog.over(recorder)
+    await other.append([note("somebody else"), note("again")], time_us=T0_US)
+    disk.full = "the disk is full"
+    for _ in range(2):
+        with pytest.raises(LogCorrupt, match="another writer"):
+            await log.append([note("mine")], time_us=T0_US)
+        disk.full = ""
+
+
+async def test_a_snapshot_that_is_damaged_or_of_another_history_is_passed_over(sqlite_url: str) -> None:
+    log = await open_log(sqlite_url)
+    await log.append(a_day(), time_us=T0_US)
+    for position in (5, 10, 15):
+        await log.save_snapshot(position, 1, b"state at %d" % position)
+    await raw(log).execute("UPDATE snapshots SET state = x'00' WHERE position = 15")
+    await raw(log).execute("UPDATE snapshots SET head_hash = x'00' WHERE position = 10")
+    found = await log.load_snapshot(1)
+    assert found is not None
+    assert found.position == 5
+    await log.close()
