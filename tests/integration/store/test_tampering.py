@@ -1,11 +1,13 @@
 """Nobody edits the log unseen: any bit of any row, any row taken out, any read model that says something else."""
 
+import asyncio
+import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
-from hashlib import sha256
 from pathlib import Path
-from struct import pack
 
 import pytest
 from log_stage import T0_US, a_day, note
@@ -16,6 +18,7 @@ from ghostfleet.store.log import open_log
 from ghostfleet.store.verification import Verification, verify
 from tests.simulation.memory_recorder import Commit, MemoryDisk, MemoryRecorder
 
+DECISION = Path(__file__).parents[3] / "docs/decisions/0007-hash-chain.md"
 BITS_ON_DISK = 10
 COLUMNS = (
     "position",
@@ -215,16 +218,17 @@ async def test_an_old_copy_put_in_the_place_of_the_log_is_recognised(tmp_path: P
 
 
 async def test_an_auditor_recomputes_the_chain_without_our_code(path: Path) -> None:
-    """As docs/decisions/0007-hash-chain.md prints it."""
-    with closing(sqlite3.connect(path)) as database:
-        previous = bytes(32)
-        for row in database.execute(f"SELECT {', '.join(COLUMNS)} FROM events ORDER BY position"):
-            position, stream, version, kind, kind_version, critical, time_us, correlation, payload, stored = row
-            texts = [text.encode() for text in (stream, kind, correlation, payload)]
-            header = pack(">QQIBQIIII", position, version, kind_version, critical, time_us, *map(len, texts))
-            previous = sha256(previous + header + b"".join(texts)).digest()
-            assert previous == stored, position
-    assert position == 20
+    """With the lines that docs/decisions/0007-hash-chain.md prints, and nothing else."""
+    (lines,) = re.findall(r"```python\n(.*?)```", DECISION.read_text(), re.DOTALL)
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-I", "-c", lines, path], capture_output=True, text=True, check=False)
+
+    fits = await asyncio.to_thread(run)
+    head = (await verified(path)).head
+    assert (fits.returncode, fits.stdout) == (0, f"20 events, head {head.hash}\n")
+    change(path, "UPDATE events SET time_us = time_us + 1 WHERE position = 11")
+    assert (await asyncio.to_thread(run)).stderr == "position 11 does not fit\n"
 
 
 async def test_a_commit_torn_out_of_the_middle_is_found() -> None:
