@@ -10,9 +10,13 @@ import msgspec
 from ghostfleet.domain.values import AnswerClass, Octets
 
 MAX_MESSAGE = 300
+MAX_DATA_CHARS = 64 * 1024
+"""Of an error's data; what contracts revert with is a fraction of it."""
 _PREFIX = re.compile(r"^(?:err|error|rpc error|invalid transaction|internal error)\s*:\s*", re.IGNORECASE)
 _RETRY_IN = re.compile(r"retry in (\d+(?:\.\d+)?)\s*s", re.IGNORECASE)
-_NONCE = re.compile(r"(?:current nonce|expected nonce|next nonce|account nonce|tx nonce)[^\d]{0,4}(\d+)", re.IGNORECASE)
+_NONCE = re.compile(
+    r"(?:current nonce|expected nonce|next nonce|account nonce|state)[^\d]{0,4}(\d{1,20})\b", re.IGNORECASE
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -144,16 +148,20 @@ TABLE: tuple[tuple[AnswerClass, tuple[str, ...]], ...] = (
             "network is unreachable",
             "connection refused",
             "not whitelisted",
+            "state is not available",
             "backend response too large",
             "block is out of range",
             "bad gateway",
         ),
     ),
-    (AnswerClass.MALFORMED, ("invalid",)),
 )
 """Class by words in the message, first match wins."""
 
 EXACT = {"invalid": AnswerClass.MALFORMED}
+UNKNOWN_METHOD_CODES = frozenset({-32601, -32604})
+UNKNOWN_METHOD = ("method not found", "does not exist/is not available", "unsupported method", "not whitelisted")
+NO_HISTORY = ("missing trie node", "header not found", "block is out of range", "state is not available")
+"""An endpoint without old blocks or states says so; another may have them."""
 
 
 def clean(message: str) -> str:
@@ -184,7 +192,7 @@ def sort_error(code: int | None, message: str, data: object = None, http_status:
 def _class(code: int | None, words: str, http_status: int) -> AnswerClass:
     if http_status == 429 or code in RATE_LIMIT_CODES:
         return AnswerClass.RATE_LIMITED
-    for cls, phrases in TABLE[:-1]:
+    for cls, phrases in TABLE:
         if any(phrase in words for phrase in phrases):
             return cls
     if words in EXACT:
@@ -196,12 +204,24 @@ def _class(code: int | None, words: str, http_status: int) -> AnswerClass:
     return AnswerClass.MAYBE_SENT
 
 
+def unknown_method(answer: Answer) -> bool:
+    """Whether the endpoint does not know the method, so that nothing of the call was carried out."""
+    words = answer.message.lower()
+    return answer.code in UNKNOWN_METHOD_CODES or any(phrase in words for phrase in UNKNOWN_METHOD)
+
+
+def not_served(answer: Answer) -> bool:
+    """Whether the endpoint answers well, but does not have what this call asks for."""
+    words = answer.message.lower()
+    return unknown_method(answer) or any(phrase in words for phrase in NO_HISTORY)
+
+
 def revert_data(data: object) -> Octets | None:
     """The revert bytes out of an error's `data`, in the shapes that nodes use."""
     if isinstance(data, dict):
         data = data.get("data") or data.get("result")
     if isinstance(data, str):
-        found = re.search(r"0x[0-9a-fA-F]*", data)
+        found = re.search(r"0x[0-9a-fA-F]*", data[:MAX_DATA_CHARS])
         if found and len(found.group()) % 2 == 0:
             return Octets.from_hex(found.group())
     return None

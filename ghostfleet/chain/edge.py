@@ -1,37 +1,39 @@
 """The RPC edge: whatever waits at one moment shares one HTTP request, over the endpoints that are well.
 
-Reads and sends wait in two queues and never share a batch. The gate is asked where a batch of sends is written, not before
-its queue: what has passed an earlier check could leave after a pause was answered.
+Calls wait in queues by kind (reads, sends, sends that wait for a block), which never share a batch. A batch is made up when
+an endpoint is free for it, goes to that one endpoint, and each of its calls then ends or goes back to its queue. The gate
+is asked where a batch of sends is written, not before its queue: what has passed an earlier check could leave after a pause
+was answered.
 """
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import msgspec
 
-from ghostfleet.chain.answers import Answer
-from ghostfleet.chain.endpoints import Endpoint, EndpointConfig, OnChange
+from ghostfleet.chain.answers import Answer, not_served, unknown_method
+from ghostfleet.chain.endpoints import Endpoint, EndpointConfig, Kind, OnChange, choose
 from ghostfleet.chain.transport import Transport, TransportFault
-from ghostfleet.chain.wire import MISSING, Fault, encode_calls, read_answers
+from ghostfleet.chain.wire import MISSING, BatchRefused, Fault, encode_calls, encode_params, read_answers
 from ghostfleet.domain.values import AnswerClass
 from ghostfleet.errors import GhostFleetError, OtherEndpoint, TryAgain
 
-MAX_BATCH = 100
-MAX_IN_FLIGHT = 4
-"""Batches under way at once, for each kind of call."""
+MAX_BATCH_BYTES = 1024 * 1024
+"""A batch is closed when its calls are as large as this together; endpoints bound their request bodies."""
 MAX_WAITING = 20_000
 """Calls that may wait; more wait to be let in."""
-READ_ATTEMPTS = 3
-"""Endpoints (or times) a read is tried at before its caller hears of it."""
-MAX_ALONE_IN_FLIGHT = 64
-"""Calls that block until a block comes (realtime sends) are not batched: one would hold up the others."""
+MAX_ATTEMPTS = 3
+"""Endpoints (or times) a call is tried at before its caller hears of it."""
 LONGEST_WAIT_SECS = 30.0
-"""A call waits at most so long for an endpoint to be free."""
+"""A call waits at most so long for an endpoint to be free, or to be let in."""
 LONGEST_WAIT_FOR_ONE_SECS = 1.0
 """A question that only one endpoint can answer is not worth waiting longer for it."""
+GRACE_SECS = 1.0
+"""A transport that does not keep to its own time limit is cut off after so much more."""
 FAULTS = frozenset({AnswerClass.ENDPOINT_FAULT, AnswerClass.RATE_LIMITED})
 """Error objects that speak of the endpoint, not of the call."""
 
@@ -52,6 +54,14 @@ class EndpointsUnavailable(OtherEndpoint):
     """No endpoint could answer: the message says which, and why."""
 
 
+class NotServed(EndpointsUnavailable):
+    """Every endpoint said that it does not serve this call (a method or history it does not have): asking again is no use."""
+
+
+class Unfit(Exception):
+    """A result is not of the shape that its call answers. What parsers given to `request` raise."""
+
+
 class SendGate(Protocol):
     """Asked just before bytes leave, held until the answer is in. Raises GateClosed."""
 
@@ -66,25 +76,42 @@ class SendOutcome(msgspec.Struct, frozen=True):
     answer: Answer | None = None
 
 
-class _Call:
-    __slots__ = ("alone", "done", "endpoint", "method", "params", "timeout_secs")
+def _as_it_is(result: Any) -> Any:
+    return result
 
-    def __init__(
-        self,
-        method: str,
-        params: Sequence[Any],
-        timeout_secs: float,
-        *,
-        endpoint: str | None = None,
-        alone: bool = False,
-    ) -> None:
-        self.method, self.params, self.timeout_secs = method, params, timeout_secs
-        self.endpoint, self.alone = endpoint, alone
+
+class _Call:
+    """One call on its way: what it asks, where it may go, and what has been tried."""
+
+    __slots__ = ("attempts", "avoid", "done", "kind", "leaving", "methods", "params", "parse", "timeout_secs", "wanted")
+
+    def __init__(self, kind: Kind, methods: Sequence[str], params: bytes, timeout_secs: float) -> None:
+        self.kind, self.methods, self.params, self.timeout_secs = kind, methods, params, timeout_secs
+        self.wanted: str | None = None
+        self.parse: Callable[[Any], Any] = _as_it_is
+        self.avoid: frozenset[str] = frozenset()
+        self.attempts = 0
+        self.leaving = False
         self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def method_at(self, endpoint: Endpoint) -> str:
+        """The first of its methods that the endpoint may know."""
+        return next((method for method in self.methods if method not in endpoint.unserved), self.methods[-1])
+
+    def rides_with(self, other: "_Call") -> bool:
+        return self.avoid == other.avoid and self.timeout_secs == other.timeout_secs
+
+    def succeed(self, result: Any) -> None:
+        if not self.done.done():
+            self.done.set_result(result)
+
+    def fail(self, problem: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(problem)
 
 
 class RpcEdge:
-    """Coalesces calls. Use as `async with`: it owns the tasks that serve its two queues."""
+    """Coalesces calls. Use as `async with`: it owns the tasks that serve its queues."""
 
     def __init__(
         self,
@@ -94,26 +121,27 @@ class RpcEdge:
         gate: SendGate,
         request_timeout_secs: float = 10.0,
         on_change: OnChange = lambda _name, _tripped, _reason: None,
-        on_call: Callable[[str, float, str], None] | None = None,
+        on_call: Callable[[str, float, str], None] = lambda _method, _secs, _outcome: None,
     ) -> None:
-        self._endpoints = [Endpoint(config, on_change) for config in endpoints]
+        self._endpoints = tuple(Endpoint(config, on_change) for config in endpoints)
         self._by_name = {endpoint.name: endpoint for endpoint in self._endpoints}
+        assert endpoints, "an edge needs an endpoint"
+        assert len(self._by_name) == len(self._endpoints), "two endpoints of one name"
         self._transport = transport
         self._gate = gate
         self._timeout_secs = request_timeout_secs
         self._on_call = on_call
-        self._reads: deque[_Call] = deque()
-        self._sends: deque[_Call] = deque()
-        self._wake: dict[int, asyncio.Event] = {}
+        self._queues: dict[tuple[Kind, str | None], deque[_Call]] = {}
+        self._waiting = 0
+        self._wake = asyncio.Event()
         self._room = asyncio.Event()
-        self._room.set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._next_id = 0
+        self._open = False
 
     async def __aenter__(self) -> "RpcEdge":
-        for queue, serve in ((self._reads, self._serve_reads), (self._sends, self._serve_sends)):
-            self._wake[id(queue)] = asyncio.Event()
-            self._start(self._pump(queue, serve))
+        self._open = True
+        self._start(self._pump())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -121,14 +149,16 @@ class RpcEdge:
 
     async def close(self) -> None:
         """End the tasks and the connections. Calls that still wait are told to try again."""
+        self._open = False
+        self._room.set()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        for queue in (self._reads, self._sends):
+        for queue in self._queues.values():
             while queue:
-                _fail(queue.popleft(), EndpointsUnavailable("the edge is closed"))
+                queue.popleft().fail(EndpointsUnavailable("the edge is closed"))
         await self._transport.close()
 
     def status(self) -> Sequence[Endpoint]:
@@ -136,238 +166,339 @@ class RpcEdge:
         return self._endpoints
 
     async def request(
-        self, method: str, params: Sequence[Any], *, endpoint: str | None = None, timeout_secs: float | None = None
+        self,
+        method: str,
+        params: Sequence[Any],
+        *,
+        endpoint: str | None = None,
+        timeout_secs: float | None = None,
+        parse: Callable[[Any], Any] = _as_it_is,
     ) -> Any:
-        """The result of a read. Raises RpcRefused or EndpointsUnavailable."""
-        return await self._ask(
-            self._reads, _Call(method, params, timeout_secs or self._timeout_secs, endpoint=endpoint)
-        )
+        """The result of a read, as `parse` makes of it; a result it finds Unfit is the endpoint's fault.
+
+        Raises RpcRefused, EndpointsUnavailable or BadInput. `endpoint` asks that one only.
+        """
+        if endpoint is not None and endpoint not in self._by_name:
+            raise EndpointsUnavailable(f"{method}: {endpoint or 'that endpoint'} is not among the configured ones")
+        call = _Call(Kind.READ, (method,), encode_params(method, params), timeout_secs or self._timeout_secs)
+        call.wanted, call.parse = endpoint, parse
+        return await self._ask(call)
 
     async def send(
-        self, method: str, params: Sequence[Any], *, timeout_secs: float | None = None, alone: bool = False
+        self,
+        method: str,
+        params: Sequence[Any],
+        *,
+        timeout_secs: float | None = None,
+        alone: bool = False,
+        instead: Sequence[str] = (),
     ) -> SendOutcome:
         """The outcome of a send. Raises GateClosed or EndpointsUnavailable: then nothing has left.
 
-        `alone` is for calls that the node answers only once a block has come: they get a request of their own.
+        `alone` is for calls that the node answers only once a block has come: they get a request of their own. `instead`
+        are methods to fall back to, in order, where an endpoint does not know the first.
         """
-        call = _Call(method, params, timeout_secs or self._timeout_secs, alone=alone)
-        outcome = await self._ask(self._sends, call)
+        kind = Kind.ALONE if alone else Kind.SEND
+        params_json = encode_params(method, params)
+        call = _Call(kind, (method, *instead), params_json, timeout_secs or self._timeout_secs)
+        outcome = await self._ask(call)
         assert isinstance(outcome, SendOutcome)
         return outcome
 
-    async def _ask(self, queue: deque[_Call], call: _Call) -> Any:
-        while len(queue) >= MAX_WAITING:
-            self._room.clear()
-            await self._room.wait()
-        queue.append(call)
-        self._wake[id(queue)].set()
-        return await call.done
-
-    def _start(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _pump(self, queue: deque[_Call], serve: Callable[[list[_Call]], Any]) -> None:
-        """Take what waits, a batch at a time, a few batches at once."""
-        shared, alone = asyncio.Semaphore(MAX_IN_FLIGHT), asyncio.Semaphore(MAX_ALONE_IN_FLIGHT)
-        wake = self._wake[id(queue)]
-        while True:
-            await wake.wait()
-            places = alone if queue and queue[0].alone else shared
-            await places.acquire()
-            batch = _take(queue)
-            if not queue:
-                wake.clear()
-            self._room.set()
-            if batch:
-                self._start(self._in_place(places, serve, batch))
-            else:
-                places.release()
-
-    async def _in_place(
-        self, places: asyncio.Semaphore, serve: Callable[[list[_Call]], Any], batch: list[_Call]
-    ) -> None:
-        try:
-            await serve(batch)
-        finally:
-            places.release()
-            for call in batch:
-                _fail(call, EndpointsUnavailable("the edge is closed"))
-
-    async def _serve_reads(self, batch: list[_Call]) -> None:
-        """Try a batch of reads at one endpoint; what it could not answer goes to another, a few times."""
-        refused: set[str] = set()
-        waiting = batch
-        reason = "no endpoint is configured"
-        for _ in range(READ_ATTEMPTS):
-            endpoint = await self._free_endpoint(waiting[0].endpoint, refused)
-            if endpoint is None:
-                break
-            try:
-                answers = await self._exchange(endpoint, waiting)
-            except Fault as fault:
-                reason = f"{endpoint.name}: {fault.reason}"
-                refused.add(endpoint.name)
-                continue
-            waiting = _settle_reads(waiting, answers)
-            if not waiting:
-                return
-            reason = f"{endpoint.name}: could not answer"
-            refused.add(endpoint.name)
-        for call in waiting:
-            _fail(call, EndpointsUnavailable(f"{call.method}: {reason}"))
-
-    async def _serve_sends(self, batch: list[_Call]) -> None:
-        """One endpoint, once, under the gate. Another endpoint only when nothing has left."""
-        refused: set[str] = set()
-        reason = "no endpoint is configured"
-        for _ in range(len(self._endpoints) + 1):
-            endpoint = await self._free_endpoint(None, refused)
-            if endpoint is None:
-                break
-            try:
-                async with self._gate.sending():
-                    answers = await self._exchange(endpoint, batch)
-            except GateClosed as closed:
-                for call in batch:
-                    _fail(call, closed)
-                return
-            except Fault as fault:
-                if not fault.sent:
-                    reason = f"{endpoint.name}: {fault.reason}"
-                    refused.add(endpoint.name)
-                    continue
-                cls = AnswerClass.RATE_LIMITED if fault.limited else AnswerClass.ENDPOINT_FAULT
-                lost = Answer(cls=cls, message=fault.reason, retry_after_secs=fault.retry_after_secs)
-                for call in batch:
-                    _succeed(call, SendOutcome(endpoint.name, None, lost))
-                return
-            for call, answer in zip(batch, answers, strict=True):
-                _succeed(call, self._send_outcome(endpoint, answer))
-            return
-        for call in batch:
-            _fail(call, EndpointsUnavailable(f"{call.method}: {reason}"))
-
-    def _send_outcome(self, endpoint: Endpoint, answer: Any) -> SendOutcome:
-        if isinstance(answer, Answer):
-            return SendOutcome(endpoint.name, None, answer)
-        if answer is MISSING:
-            lost = Answer(cls=AnswerClass.MAYBE_SENT, message="the endpoint left this call unanswered")
-            return SendOutcome(endpoint.name, None, lost)
-        return SendOutcome(endpoint.name, answer)
-
-    def _judge(self, endpoint: Endpoint, answers: Sequence[Any]) -> None:
-        """What a batch of answers says of its endpoint, once for the batch."""
-        faulty = [answer for answer in answers if isinstance(answer, Answer) and answer.cls in FAULTS]
-        missing = sum(answer is MISSING for answer in answers)
-        now = asyncio.get_running_loop().time()
-        if len(faulty) + missing < len(answers) or all(it.cls is AnswerClass.RATE_LIMITED for it in faulty):
-            endpoint.answered()
-        else:
-            endpoint.failed(now, faulty[0].message)
-        limited = [answer for answer in faulty if answer.cls is AnswerClass.RATE_LIMITED]
-        if limited:
-            endpoint.limited(now, max((it.retry_after_secs for it in limited if it.retry_after_secs), default=None))
-
-    async def _free_endpoint(self, wanted: str | None, refused: set[str]) -> Endpoint | None:
-        """The endpoint that is free first, the preferred one among equals; waits a bounded while for it."""
+    async def _ask(self, call: _Call) -> Any:
+        await self._let_in()
+        self._queue_of(call).append(call)
+        self._waiting += 1
+        self._wake.set()
         loop = asyncio.get_running_loop()
-        candidates = [self._by_name[wanted]] if wanted in self._by_name else self._endpoints
-        untried = [endpoint for endpoint in candidates if endpoint.name not in refused] or candidates
-        if not untried:
-            return None
-        now = loop.time()
-        endpoint = min(untried, key=lambda it: it.free_at(now))
-        wait = endpoint.free_at(now) - now
-        if wait > (LONGEST_WAIT_SECS if wanted is None else LONGEST_WAIT_FOR_ONE_SECS):
-            return None
-        if wait > 0:
-            await asyncio.sleep(wait)
-        endpoint.taken(loop.time())
-        return endpoint
-
-    async def _exchange(self, endpoint: Endpoint, batch: list[_Call]) -> list[Any]:
-        """Answers in the order of the calls: results, `Answer`s, or MISSING. Raises Fault."""
-        if len(batch) > 1 and not endpoint.batches:
-            return [*await asyncio.gather(*(self._single(endpoint, call) for call in batch))]
-        started = asyncio.get_running_loop().time()
+        timer = loop.call_later(LONGEST_WAIT_SECS + call.timeout_secs, self._expire, call)
         try:
-            answers = await self._post(endpoint, batch)
-        except Fault as fault:
-            now = asyncio.get_running_loop().time()
-            if fault.limited:
-                endpoint.limited(now, fault.retry_after_secs)
-            else:
-                endpoint.failed(now, fault.reason)
-            raise
-        if answers is None:
-            endpoint.batches = False
-            return [*await asyncio.gather(*(self._single(endpoint, call) for call in batch))]
-        self._judge(endpoint, answers)
-        if self._on_call is not None:
-            secs = asyncio.get_running_loop().time() - started
+            return await call.done
+        finally:
+            timer.cancel()
+
+    async def _let_in(self) -> None:
+        try:
+            async with asyncio.timeout(LONGEST_WAIT_SECS if self._waiting >= MAX_WAITING else None):
+                while self._open and self._waiting >= MAX_WAITING:
+                    self._room.clear()
+                    await self._room.wait()
+        except TimeoutError:
+            raise EndpointsUnavailable(f"{self._waiting} calls wait already: {self._standing(None)}") from None
+        if not self._open:
+            raise EndpointsUnavailable("the edge is closed")
+
+    def _expire(self, call: _Call) -> None:
+        """Its time is up while it waits; bytes of a send that are leaving have the request's own time limit."""
+        if not call.leaving:
+            call.fail(EndpointsUnavailable(f"{call.methods[0]}: no answer in time: {self._standing(call.wanted)}"))
+
+    def _standing(self, wanted: str | None) -> str:
+        now = asyncio.get_running_loop().time()
+        return "; ".join(f"{it.name} is {it.standing(now)}" for it in self._candidates(wanted))
+
+    def _candidates(self, wanted: str | None) -> tuple[Endpoint, ...]:
+        return self._endpoints if wanted is None else (self._by_name[wanted],)
+
+    def _queue_of(self, call: _Call) -> deque[_Call]:
+        return self._queues.setdefault((call.kind, call.wanted), deque())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
+
+    async def _pump(self) -> None:
+        """Start every batch that can start; then wait for a call, an answer, or the moment an endpoint is free."""
+        while True:
+            self._wake.clear()
+            again_at = self._start_batches(asyncio.get_running_loop().time())
+            if self._waiting < MAX_WAITING:
+                self._room.set()
+            try:
+                async with asyncio.timeout_at(None if again_at == math.inf else again_at):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def _start_batches(self, now: float) -> float:
+        """A batch for each queue in turn, as long as any can go: under a rate limit, sends and reads alternate."""
+        soonest = math.inf
+        blocked: set[tuple[Kind, str | None]] = set()
+        while len(blocked) < len(self._queues):
+            soonest = math.inf
+            for key in list(self._queues):
+                ready_at = self._start_batch(self._queues[key], now)
+                if ready_at <= now:
+                    blocked.clear()
+                    self._queues[key] = self._queues.pop(key)  # to the end of the turn
+                else:
+                    blocked.add(key)
+                    soonest = min(soonest, ready_at)
+        return soonest
+
+    def _start_batch(self, queue: deque[_Call], now: float) -> float:
+        """Send the head of the queue off if an endpoint is free for it. When one will be, otherwise."""
+        while queue:
+            call = queue[0]
+            endpoint, ready_at = choose(self._candidates(call.wanted), call.avoid, now, call.kind)
+            patience = LONGEST_WAIT_SECS if call.wanted is None else LONGEST_WAIT_FOR_ONE_SECS
+            if not call.done.done():
+                if ready_at <= now:
+                    batch = self._take(queue, endpoint.batch_size(now))
+                    probe = endpoint.take(now, call.kind)
+                    self._start(self._serve(endpoint, batch, probe=probe))
+                    return now
+                if ready_at == math.inf or ready_at - now <= patience:
+                    return ready_at
+                call.fail(EndpointsUnavailable(f"{call.methods[0]}: {self._standing(call.wanted)}"))
+            queue.popleft()
+            self._waiting -= 1
+        return math.inf
+
+    def _take(self, queue: deque[_Call], most: int) -> list[_Call]:
+        """The next batch: calls that can share a request, cancelled ones left out."""
+        batch: list[_Call] = []
+        size = 0
+        most = 1 if queue[0].kind is Kind.ALONE else most
+        while queue and len(batch) < most and size < MAX_BATCH_BYTES:
+            if not queue[0].done.done() and batch and not queue[0].rides_with(batch[0]):
+                break
+            call = queue.popleft()
+            self._waiting -= 1
+            if not call.done.done():
+                batch.append(call)
+                size += len(call.params)
+        return batch
+
+    async def _serve(self, endpoint: Endpoint, batch: list[_Call], *, probe: bool) -> None:
+        """One batch at one endpoint, sends under the gate."""
+        kind = batch[0].kind
+        try:
+            if kind is Kind.READ:
+                await self._exchange(endpoint, batch, probe=probe)
+                return
+            async with self._gate.sending():
+                leaving = [call for call in batch if not call.done.done()]
+                for call in leaving:
+                    call.leaving = True
+                if leaving:
+                    await self._exchange(endpoint, leaving, probe=probe)
+        except GateClosed as closed:
             for call in batch:
-                self._on_call(call.method, secs, "answered")
-        return answers
+                call.fail(GateClosed(str(closed)))
+        except asyncio.CancelledError:
+            for call in batch:
+                _cut_off(endpoint, call)
+            raise
+        finally:
+            endpoint.give_back(kind, probe=probe)
+            self._wake.set()
 
-    async def _single(self, endpoint: Endpoint, call: _Call) -> Any:
+    async def _exchange(self, endpoint: Endpoint, batch: list[_Call], *, probe: bool) -> None:
+        """Write the batch, read the answers, judge the endpoint by them, and settle every call."""
+        loop = asyncio.get_running_loop()
+        started, timeout_secs = loop.time(), batch[0].timeout_secs
+        methods = [call.method_at(endpoint) for call in batch]
         try:
-            return (await self._exchange(endpoint, [call]))[0]
-        except Fault as fault:
-            cls = AnswerClass.RATE_LIMITED if fault.limited else AnswerClass.ENDPOINT_FAULT
-            return Answer(cls=cls, message=fault.reason, retry_after_secs=fault.retry_after_secs)
+            async with asyncio.timeout(timeout_secs + GRACE_SECS):
+                answers = await self._post(endpoint, batch, methods, timeout_secs)
+        except BatchRefused as refused:
+            endpoint.batch_refused(loop.time(), len(batch), too_large=refused.too_large)
+            self._put_back(batch)
+            return
+        except TimeoutError:
+            fault = Fault(f"no answer within {timeout_secs:g} s")
+        except Fault as raised:
+            fault = raised
+        else:
+            outcomes = [_outcome(endpoint, call, answer) for call, answer in zip(batch, answers, strict=True)]
+            _judge(endpoint, outcomes, loop.time(), probe=probe)
+            self._put_back(
+                [call for call, it in zip(batch, outcomes, strict=True) if not self._settle(endpoint, call, it)]
+            )
+            self._report(methods, outcomes, loop.time() - started)
+            return
+        waited_out = batch[0].kind is Kind.ALONE and loop.time() - started >= timeout_secs
+        if fault.limited:
+            endpoint.limited(loop.time(), fault.retry_after_secs)
+        elif not waited_out:  # a chain that makes no blocks is not its endpoint's fault
+            endpoint.failed(loop.time(), fault.reason, probe=probe)
+        self._put_back([call for call in batch if not self._settle(endpoint, call, fault)])
+        self._report(methods, [fault] * len(batch), loop.time() - started)
 
-    async def _post(self, endpoint: Endpoint, batch: list[_Call]) -> list[Any] | None:
-        """One HTTP request. None when the endpoint refuses batches. Raises Fault."""
+    async def _post(self, endpoint: Endpoint, batch: list[_Call], methods: list[str], timeout_secs: float) -> list[Any]:
         first = self._next_id + 1
         self._next_id += len(batch)
-        calls = [
-            {"jsonrpc": "2.0", "id": first + index, "method": call.method, "params": call.params}
-            for index, call in enumerate(batch)
-        ]
-        body = encode_calls(calls if len(calls) > 1 else calls[0])
-        timeout_secs = max(call.timeout_secs for call in batch)
+        body = encode_calls(first, [(method, call.params) for method, call in zip(methods, batch, strict=True)])
+        for call in batch:
+            call.attempts += 1
         try:
             response = await self._transport.post(endpoint.url, body, timeout_secs=timeout_secs)
         except TransportFault as fault:
             raise Fault(str(fault), sent=fault.sent) from None
         return read_answers(response, first, len(batch))
 
+    def _settle(self, endpoint: Endpoint, call: _Call, outcome: Any) -> bool:
+        """End the call with this outcome. False when it has to go on: to another endpoint, or by another method."""
+        if call.kind is Kind.READ:
+            if not isinstance(outcome, Fault):
+                _finish_read(call, outcome)
+                return True
+            return self._again_elsewhere(endpoint, call, outcome)
+        call.leaving = False
+        if isinstance(outcome, Answer) and unknown_method(outcome) and call.method_at(endpoint) != call.methods[-1]:
+            endpoint.unserved |= {call.method_at(endpoint)}
+            call.attempts -= 1
+            return False
+        if isinstance(outcome, Fault) and not outcome.sent:
+            return self._again_elsewhere(endpoint, call, outcome)
+        call.succeed(_send_outcome(endpoint, outcome))
+        return True
 
-def _take(queue: deque[_Call]) -> list[_Call]:
-    """The next batch: calls for the same endpoint, cancelled ones left out."""
-    batch: list[_Call] = []
-    while queue and len(batch) < MAX_BATCH:
-        if queue[0].done.done():
-            queue.popleft()
-            continue
-        if batch and (queue[0].endpoint != batch[0].endpoint or queue[0].alone):
-            break
-        batch.append(queue.popleft())
-        if batch[0].alone:
-            break
-    return batch
-
-
-def _settle_reads(batch: list[_Call], answers: list[Any]) -> list[_Call]:
-    """Hand out what was answered; return the calls that another endpoint has to answer."""
-    again: list[_Call] = []
-    for call, answer in zip(batch, answers, strict=True):
-        if answer is MISSING or (isinstance(answer, Answer) and answer.cls in FAULTS):
-            again.append(call)
-        elif isinstance(answer, Answer):
-            _fail(call, RpcRefused(answer))
+    def _again_elsewhere(self, endpoint: Endpoint, call: _Call, fault: Fault) -> bool:
+        """Whether that was the last try: the caller then hears why."""
+        call.avoid |= {endpoint.name}
+        others = any(it.name not in call.avoid for it in self._candidates(call.wanted))
+        reason = f"{call.methods[0]}: {endpoint.name}: {endpoint.scrub(fault.reason)}"
+        if isinstance(fault, _NotServedHere) and not others:
+            call.fail(NotServed(reason))
+        elif call.attempts >= MAX_ATTEMPTS or call.done.done():
+            call.fail(EndpointsUnavailable(reason))
         else:
-            _succeed(call, answer)
-    return again
+            return False
+        return True
+
+    def _put_back(self, calls: Sequence[_Call]) -> None:
+        """To the head of their queues, in their order."""
+        for call in reversed(calls):
+            call.leaving = False
+            self._queue_of(call).appendleft(call)
+            self._waiting += 1
+
+    def _report(self, methods: list[str], outcomes: Sequence[Any], secs: float) -> None:
+        for method, outcome in zip(methods, outcomes, strict=True):
+            what = "fault" if isinstance(outcome, Fault) else "refused" if isinstance(outcome, Answer) else "answered"
+            self._on_call(method, secs, what)
 
 
-def _succeed(call: _Call, result: Any) -> None:
-    if not call.done.done():
-        call.done.set_result(result)
+class _NotServedHere(Fault):
+    """The endpoint answers well, only not this call."""
 
 
-def _fail(call: _Call, problem: Exception) -> None:
-    if not call.done.done():
-        call.done.set_exception(problem)
+def _outcome(endpoint: Endpoint, call: _Call, answer: Any) -> Any:
+    """A result, an Answer that speaks of the call, or a Fault that speaks of the endpoint."""
+    if answer is MISSING:
+        return Fault("the call was left unanswered")
+    if isinstance(answer, Answer):
+        answer = msgspec.structs.replace(answer, message=endpoint.scrub(answer.message))
+        if call.kind is not Kind.READ:
+            return answer
+        if not_served(answer):
+            return _NotServedHere(answer.message)
+        if answer.cls in FAULTS:
+            limited = answer.cls is AnswerClass.RATE_LIMITED
+            return Fault(answer.message, limited=limited, retry_after_secs=answer.retry_after_secs)
+        return answer
+    try:
+        return call.parse(answer)
+    except Unfit as unfit:
+        return Fault(str(unfit))
+
+
+def _judge(endpoint: Endpoint, outcomes: Sequence[Any], now: float, *, probe: bool) -> None:
+    """What a batch of answers says of its endpoint, once for the batch."""
+    faults = [it for it in outcomes if _speaks_of_endpoint(it)]
+    limited = [it for it in faults if _is_limit(it)]
+    if len(faults) < len(outcomes) or limited:
+        endpoint.answered()
+    else:
+        endpoint.failed(now, _words(faults[0]), probe=probe)
+    if limited:
+        secs = [it.retry_after_secs for it in limited if it.retry_after_secs is not None]
+        endpoint.limited(now, max(secs, default=None))
+    else:
+        endpoint.unlimited()
+
+
+def _speaks_of_endpoint(outcome: Any) -> bool:
+    if isinstance(outcome, Answer):
+        return outcome.cls in FAULTS and not not_served(outcome)
+    return isinstance(outcome, Fault) and not isinstance(outcome, _NotServedHere)
+
+
+def _is_limit(outcome: Answer | Fault) -> bool:
+    return outcome.limited if isinstance(outcome, Fault) else outcome.cls is AnswerClass.RATE_LIMITED
+
+
+def _words(outcome: Answer | Fault) -> str:
+    return outcome.reason if isinstance(outcome, Fault) else outcome.message
+
+
+def _finish_read(call: _Call, outcome: Any) -> None:
+    if isinstance(outcome, Answer):
+        call.fail(RpcRefused(outcome))
+    else:
+        call.succeed(outcome)
+
+
+def _send_outcome(endpoint: Endpoint, outcome: Any) -> SendOutcome:
+    """What the caller of a send hears. After a fault nobody knows whether the node has it."""
+    if isinstance(outcome, Fault):
+        cls = AnswerClass.RATE_LIMITED if outcome.limited else AnswerClass.ENDPOINT_FAULT
+        message = endpoint.scrub(outcome.reason)
+        return SendOutcome(
+            endpoint.name, None, Answer(cls=cls, message=message, retry_after_secs=outcome.retry_after_secs)
+        )
+    if isinstance(outcome, Answer):
+        return SendOutcome(endpoint.name, None, outcome)
+    return SendOutcome(endpoint.name, outcome)
+
+
+def _cut_off(endpoint: Endpoint, call: _Call) -> None:
+    """The edge is closed while a call is under way. Of a send nobody knows now whether it arrived."""
+    if call.leaving:
+        lost = Answer(cls=AnswerClass.MAYBE_SENT, message="the edge was closed before the answer came")
+        call.succeed(SendOutcome(endpoint.name, None, lost))
+    else:
+        call.fail(EndpointsUnavailable("the edge is closed"))

@@ -1,17 +1,44 @@
-"""How is each endpoint? A breaker, a rate limit and what it can do, for every endpoint on its own."""
+"""How is each endpoint? A breaker, a rate limit and what it can do, for every endpoint on its own. No waiting in here:
+times are the event loop's seconds and come in as arguments."""
 
+import hashlib
+import math
 from collections.abc import Callable
+from enum import Enum
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
 FAULTS_TO_TRIP = 3
+PAUSE_SECS = 0.05
+"""A call that failed at an endpoint is tried there again no sooner, so that its attempts are not spent in one bad moment."""
 FIRST_REST_SECS = 1.0
 LONGEST_REST_SECS = 60.0
 FIRST_LIMIT_SECS = 0.5
 LONGEST_LIMIT_SECS = 300.0
+MAX_BATCH = 100
+BATCH_AGAIN_SECS = 600.0
+"""An endpoint that refused a batch is offered one again after this long."""
+MAX_IN_FLIGHT = 4
+"""Batches of one kind under way at once at one endpoint."""
+MAX_SINGLES_IN_FLIGHT = 16
+"""The same where an endpoint takes no batches."""
+MAX_ALONE_IN_FLIGHT = 64
+"""Calls that the node answers only once a block has come: nearly all of their time is waiting."""
+MIN_SECRET_CHARS = 8
+"""A part of a URL's path or query that is shorter is a word, not a credential."""
+MAX_REASON = 200
 
 OnChange = Callable[[str, bool, str], None]
 """Called with (endpoint, tripped, reason) when it trips or recovers."""
+
+
+class Kind(Enum):
+    """What travels together. Kinds never share a batch, and none can take the others' places."""
+
+    READ = "read"
+    SEND = "send"
+    ALONE = "alone"
 
 
 class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,67 +51,166 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"EndpointConfig({self.name!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("name", self.name)]
+
+
+def public_name(url: str) -> str:
+    """What may be shown of an endpoint: its host, and a digest that tells two keys at one provider apart."""
+    digest = hashlib.sha256(url.encode()).hexdigest()[:6]
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "endpoint", parts.port
+    except ValueError:
+        return f"endpoint#{digest}"
+    return f"{host}:{port}#{digest}" if port is not None else f"{host}#{digest}"
+
+
+def secrets_of(url: str) -> tuple[str, ...]:
+    """The parts of a URL that may be credentials, longest first: a node may repeat them in what it says."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return (url,)
+    words = [*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query)), parts.fragment]
+    found = {url, parts.path.strip("/"), parts.query, *words, *map(unquote, words)}
+    found = {word for word in found if len(word) >= MIN_SECRET_CHARS}
+    found |= {word for part in (parts.username, parts.password) if part for word in (part, unquote(part))}
+    return tuple(sorted(found, key=lambda word: (-len(word), word)))
+
 
 class Endpoint:
-    """What is remembered of one endpoint. Times are the event loop's seconds."""
+    """What is remembered of one endpoint: closed, open (`tripped`, resting) or probing (tripped, one request under way)."""
 
     def __init__(self, config: EndpointConfig, on_change: OnChange) -> None:
         self.name = config.name
         self.url = config.url
-        self.batches = True
         self.requests = 0
         self.faults = 0
         self.reason = ""
-        self._rate = config.max_requests_per_second
+        self.tripped = False
+        self.unserved: frozenset[str] = frozenset()
+        """Methods it has said it does not know."""
+        self._secrets = secrets_of(config.url)
+        self._spacing_secs = 1 / config.max_requests_per_second if config.max_requests_per_second else 0.0
         self._on_change = on_change
+        self._in_flight = dict.fromkeys(Kind, 0)
+        self._probing = False
         self._consecutive = 0
         self._rest_secs = 0.0
         self._rest_until = 0.0
+        self._again_at = 0.0
         self._limited_until = 0.0
         self._limit_secs = 0.0
-        self._next_slot = 0.0
-        self.tripped = False
+        self._next_request_at = 0.0
+        self._batch_limit = MAX_BATCH
+        self._batch_again_at = math.inf
 
     @property
     def healthy(self) -> bool:
         return not self.tripped
 
-    def free_at(self, now: float) -> float:
-        """When it may be asked next."""
-        return max(now, self._rest_until if self.tripped else 0.0, self._limited_until, self._next_slot)
-
-    def taken(self, now: float) -> None:
-        """A request goes out. While it rests after a trip, one request is the probe."""
-        self.requests += 1
-        if self._rate:
-            self._next_slot = max(now, self._next_slot) + 1 / self._rate
+    def batch_size(self, now: float) -> int:
+        """How many calls it takes at once; a probe is one."""
         if self.tripped:
-            self._rest_until = now + self._rest_secs
+            return 1
+        if now >= self._batch_again_at:
+            self._batch_limit, self._batch_again_at = MAX_BATCH, math.inf
+        return self._batch_limit
+
+    def ready_at(self, now: float, kind: Kind, *, again: bool = False) -> float:
+        """When it may be asked next; infinity while requests of this kind have to come back first. `again` is for a call
+        that failed here before."""
+        if self._probing or self._in_flight[kind] >= self._places(now, kind):
+            return math.inf
+        pause = self._again_at if again else now
+        return max(now, pause, self._rest_until, self._limited_until, self._next_request_at)
+
+    def may_be_probed(self, now: float, kind: Kind) -> bool:
+        """Whether this kind of call is to find out if it is well again."""
+        return kind is Kind.READ and self.ready_at(now, kind) <= now
+
+    def take(self, now: float, kind: Kind) -> bool:
+        """A request goes out; `give_back` has to follow. True when it is the probe of a tripped endpoint."""
+        self.requests += 1
+        self._in_flight[kind] += 1
+        if self._spacing_secs:
+            self._next_request_at = max(now, self._next_request_at) + self._spacing_secs
+        self._probing = self.tripped
+        return self._probing
+
+    def give_back(self, kind: Kind, *, probe: bool) -> None:
+        """A request is over, however it went."""
+        self._in_flight[kind] -= 1
+        assert self._in_flight[kind] >= 0
+        if probe:
+            self._probing = False
 
     def answered(self) -> None:
         """It answered, whatever it said."""
         self._consecutive = 0
-        self._limit_secs = 0.0
-        self._rest_secs = 0.0
+        self._rest_secs = self._rest_until = 0.0
         if self.tripped:
             self.tripped, self.reason = False, ""
             self._on_change(self.name, False, "")
 
+    def unlimited(self) -> None:
+        """It answered without asking to be left alone."""
+        self._limit_secs = 0.0
+
     def limited(self, now: float, retry_after_secs: float | None) -> None:
         """It asked to be left alone for a while: no fault."""
         self._limit_secs = min(max(self._limit_secs * 2, FIRST_LIMIT_SECS), LONGEST_LIMIT_SECS)
-        wait = min(retry_after_secs, LONGEST_LIMIT_SECS) if retry_after_secs is not None else self._limit_secs
+        wait = self._limit_secs if retry_after_secs is None else min(retry_after_secs, LONGEST_LIMIT_SECS)
         self._limited_until = max(self._limited_until, now + wait)
 
-    def failed(self, now: float, reason: str) -> None:
+    def failed(self, now: float, reason: str, *, probe: bool) -> None:
         """It did not answer, or not in a way that can be read."""
         self.faults += 1
         self._consecutive += 1
-        if self._consecutive < FAULTS_TO_TRIP and not self.tripped:
+        self._again_at = now + PAUSE_SECS * self._consecutive
+        if self.tripped and not probe:
+            return  # it went out before the trip, and says nothing new
+        if not self.tripped and self._consecutive < FAULTS_TO_TRIP:
             return
         self._rest_secs = min(max(self._rest_secs * 2, FIRST_REST_SECS), LONGEST_REST_SECS)
         self._rest_until = now + self._rest_secs
-        self.reason = reason
+        self.reason = self.scrub(reason)[:MAX_REASON]
         if not self.tripped:
             self.tripped = True
-            self._on_change(self.name, True, reason)
+            self._on_change(self.name, True, self.reason)
+
+    def batch_refused(self, now: float, size: int, *, too_large: bool) -> None:
+        """It takes no batches, or none so large. Remembered for a while."""
+        self._batch_limit = max(size // 2, 1) if too_large else 1
+        self._batch_again_at = now + BATCH_AGAIN_SECS
+
+    def standing(self, now: float) -> str:
+        """Why it is not asked right now, for people."""
+        if self.tripped:
+            return f"left alone after {self.reason}"
+        if self._limited_until > now:
+            return f"rate limited for {self._limited_until - now:.1f} s more"
+        return "busy"
+
+    def scrub(self, text: str) -> str:
+        """A node's words without its own credentials."""
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return text
+
+    def _places(self, now: float, kind: Kind) -> int:
+        if kind is Kind.ALONE:
+            return MAX_ALONE_IN_FLIGHT
+        return MAX_IN_FLIGHT if self.batch_size(now) > 1 else MAX_SINGLES_IN_FLIGHT
+
+
+def choose(endpoints: tuple[Endpoint, ...], avoid: frozenset[str], now: float, kind: Kind) -> tuple[Endpoint, float]:
+    """The first in order of preference that may be asked now, else the one that may be asked first; and when that is.
+
+    An endpoint that failed this call before is asked again only while every other one rests. A read may be the probe of
+    one that rested; a send is not, as long as another endpoint is well.
+    """
+    others = [it for it in endpoints if it.name not in avoid and (not it.tripped or it.may_be_probed(now, kind))]
+    times = [(it, it.ready_at(now, kind, again=it.name in avoid)) for it in others or endpoints]
+    return min(times, key=lambda pair: pair[1])

@@ -1,5 +1,8 @@
 """JSON-RPC on the wire: calls into one request body, one response body into answers. Anything unreadable is a Fault."""
 
+import math
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import msgspec
@@ -7,22 +10,29 @@ import msgspec
 from ghostfleet.chain.answers import Answer, sort_error
 from ghostfleet.chain.transport import Response
 from ghostfleet.domain.values import AnswerClass
+from ghostfleet.errors import BadInput
 
-NO_BATCHES = frozenset({-32600, -32601, -32700})
-"""Codes with which an endpoint that knows no batches answers one."""
-
-encode_calls = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
+REFUSED_STATUS = frozenset({400, 405, 413, 415, 422, 501})
+"""With these, and no JSON-RPC in the body, a server that knows no batches (of this size) answers one."""
+_TOO_LARGE = ("size", "limit", "large", "many", "exceed", "max")
 
 
 class Fault(Exception):
     """The endpoint's fault; `sent` is whether bytes may have arrived."""
 
     def __init__(
-        self, reason: str, *, sent: bool, retry_after_secs: float | None = None, limited: bool = False
+        self, reason: str, *, sent: bool = True, retry_after_secs: float | None = None, limited: bool = False
     ) -> None:
         super().__init__(reason)
         self.reason, self.sent, self.retry_after_secs, self.limited = reason, sent, retry_after_secs, limited
+
+
+class BatchRefused(Exception):
+    """The endpoint takes no batches, or (`too_large`) none of this size; none of its calls was carried out."""
+
+    def __init__(self, *, too_large: bool) -> None:
+        super().__init__()
+        self.too_large = too_large
 
 
 class Missing:
@@ -32,33 +42,54 @@ class Missing:
 MISSING: Final = Missing()
 
 
-def read_answers(response: Response, first: int, count: int) -> list[Any] | None:
-    """Match answers to calls by id. None when the endpoint refuses batches. Raises Fault for anything unreadable."""
+def _plain(value: object) -> object:
+    if isinstance(value, bytes | bytearray):
+        return "0x" + value.hex()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__}")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+_decode = msgspec.json.Decoder().decode
+
+
+def encode_params(method: str, params: Sequence[Any]) -> bytes:
+    """JSON of the parameters. Raises BadInput: a call that cannot be written must not spoil the batch it would be in."""
+    try:
+        return _encode(list(params))
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as problem:
+        raise BadInput(f"the parameters of {method[:80]!r} cannot be written as JSON: {problem}") from None
+
+
+def encode_calls(first: int, calls: Sequence[tuple[str, bytes]]) -> bytes:
+    """The request body for (method, encoded parameters), with ids counted from `first`. A single call is no batch."""
+    entries = [
+        b'{"jsonrpc":"2.0","id":%d,"method":%b,"params":%b}' % (first + index, _encode(method), params)
+        for index, (method, params) in enumerate(calls)
+    ]
+    return entries[0] if len(entries) == 1 else b"[" + b",".join(entries) + b"]"
+
+
+def read_answers(response: Response, first: int, count: int) -> list[Any]:
+    """Results, `Answer`s or MISSING, in the order of the calls, matched by id. Raises Fault or BatchRefused."""
     try:
         document = _decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         document = None
-    if isinstance(document, dict) and count > 1:
-        error = document.get("error")
-        if isinstance(error, dict):
-            answer = _error(error, response)
-            if answer.cls is AnswerClass.RATE_LIMITED:
-                raise Fault(answer.message, sent=True, limited=True, retry_after_secs=answer.retry_after_secs)
-            if error.get("code") in NO_BATCHES or "batch" in answer.message.lower():
-                return None
-        raise Fault("one answer to a batch of calls", sent=True)
-    if isinstance(document, dict):
-        document = [document]
-    if not isinstance(document, list):
-        raise _http_fault(response)
+    if count > 1:
+        _check_batch(document, response)
+    entries = document if isinstance(document, list) else [document]
     answers: list[Any] = [MISSING] * count
-    for entry in document:
-        number = entry.get("id") if isinstance(entry, dict) else None
-        if count == 1 and number is None and isinstance(entry, dict) and "error" in entry:
+    for entry in entries:
+        if not isinstance(entry, dict):
+            continue
+        number = entry.get("id")
+        if count == 1 and number is None and "error" in entry:
             number = first
         if type(number) is not int or not first <= number < first + count or answers[number - first] is not MISSING:
             continue
-        if isinstance(entry.get("error"), dict):
+        if entry.get("error") is not None:
             answers[number - first] = _error(entry["error"], response)
         elif "result" in entry:
             answers[number - first] = entry["result"]
@@ -67,30 +98,58 @@ def read_answers(response: Response, first: int, count: int) -> list[Any] | None
     return answers
 
 
-def _error(error: dict[str, Any], response: Response) -> Answer:
-    code, message = error.get("code"), error.get("message")
+def _check_batch(document: Any, response: Response) -> None:
+    """Raise where one answer was given to a whole batch: a rate limit, a refusal of batches, or a fault."""
+    if isinstance(document, list) and len(document) == 1 and isinstance(document[0], dict):
+        document = document[0] if document[0].get("id") is None else document
+    if isinstance(document, list):
+        return
+    if not isinstance(document, dict) or document.get("error") is None:
+        if response.status in REFUSED_STATUS:
+            raise BatchRefused(too_large=response.status == 413)
+        raise _http_fault(response)
+    answer = _error(document["error"], response)
+    words = answer.message.lower()
+    if response.status != 429 and "batch" in words:
+        raise BatchRefused(too_large=any(word in words for word in _TOO_LARGE))
+    if answer.cls is AnswerClass.RATE_LIMITED:
+        raise Fault(answer.message, limited=True, retry_after_secs=answer.retry_after_secs)
+    if response.status >= 500 or (answer.cls is AnswerClass.ENDPOINT_FAULT and answer.code != -32601):
+        raise Fault(answer.message)
+    raise BatchRefused(too_large=False)
+
+
+def _error(error: Any, response: Response) -> Answer:
+    found = error if isinstance(error, dict) else {"message": error}
+    code, message = found.get("code"), found.get("message")
     answer = sort_error(
-        code if type(code) is int else None,
-        message if isinstance(message, str) else "error without a message",
-        error.get("data"),
+        code if type(code) is int and abs(code) < 2**31 else None,
+        message if isinstance(message, str) else "an error without a message",
+        found.get("data"),
         response.status,
     )
-    retry = answer.retry_after_secs if answer.retry_after_secs is not None else _retry_after(response)
-    return msgspec.structs.replace(answer, retry_after_secs=retry)
+    if answer.retry_after_secs is not None:
+        return answer
+    return msgspec.structs.replace(answer, retry_after_secs=retry_after(response.headers))
 
 
 def _http_fault(response: Response) -> Fault:
-    limited = response.status == 429
+    hint = ": check its URL and credentials" if response.status in (401, 403, 404) else ""
     return Fault(
-        f"HTTP {response.status} without a JSON-RPC answer",
-        sent=True,
-        limited=limited,
-        retry_after_secs=_retry_after(response),
+        f"HTTP {response.status} without a JSON-RPC answer{hint}",
+        limited=response.status == 429,
+        retry_after_secs=retry_after(response.headers),
     )
 
 
-def _retry_after(response: Response) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of a Retry-After header (RFC 9110): a number, or a date, which counts from the answer's own Date."""
+    value = headers.get("retry-after", "")
     try:
-        return max(float(response.headers.get("retry-after", "")), 0.0)
+        secs = float(value)
     except ValueError:
-        return None
+        try:
+            secs = (parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))).total_seconds()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return max(secs, 0.0) if math.isfinite(secs) else None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from ghostfleet.chain import edge as edges
+from ghostfleet.chain import endpoints
 from ghostfleet.chain.edge import EndpointsUnavailable, GateClosed, RpcEdge, RpcRefused
 from ghostfleet.chain.endpoints import EndpointConfig
 from ghostfleet.chain.transport import AiohttpTransport
@@ -31,7 +31,7 @@ async def test_concurrent_calls_share_requests_and_get_their_own_answers():
         answers = await asyncio.gather(*(edge.request(f"call_{n}", [n]) for n in range(250)))
     assert answers == [f"call_{n}" for n in range(250)]
     assert len(node.requests) <= 6
-    assert max(len(request) for request in node.requests) <= edges.MAX_BATCH
+    assert max(len(request) for request in node.requests) <= endpoints.MAX_BATCH
 
 
 async def test_answers_out_of_order_twice_and_unasked_find_their_calls():

@@ -3,6 +3,9 @@
 import asyncio
 
 import pytest
+from web3 import AsyncWeb3
+from web3.exceptions import ContractLogicError, Web3RPCError
+
 from ghostfleet.chain.edge import GateClosed, RpcEdge
 from ghostfleet.chain.endpoints import EndpointConfig
 from ghostfleet.chain.provider import CoalescingProvider
@@ -11,8 +14,6 @@ from ghostfleet.devnet.contracts import artifact
 from ghostfleet.devnet.deploy import deploy
 from ghostfleet.devnet.process import Devnet
 from ghostfleet.engine.gate import Gate
-from web3 import AsyncWeb3
-from web3.exceptions import ContractLogicError, Web3RPCError
 
 pytestmark = pytest.mark.anvil
 
