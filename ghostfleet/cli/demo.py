@@ -47,7 +47,7 @@ def demo(
     if as_json:
         print_json(result)
     else:
-        print_line(_in_words(result))
+        print_line("\n" + _in_words(result))
     if result["chain"]["mismatches"] or not result["log"]["verified"]:
         raise Mismatches(f"{result['chain']['mismatches']} differences between log and chain")
 

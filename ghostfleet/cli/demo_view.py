@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Group
 from rich.live import Live
@@ -56,7 +56,8 @@ def _drawn(up: "Running", events_per_sec: float) -> Group:
 def _wallet_table(wallets: list[Wallet]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("wallet", "profile", "done", "latest", "nonce", "open", "ETH", "state"):
-        table.add_column(column, justify="right" if column in ("done", "nonce", "open", "ETH") else "left")
+        justify: Literal["left", "right"] = "right" if column in ("done", "nonce", "open", "ETH") else "left"
+        table.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis")
     for wallet in wallets[:MAX_WALLETS_SHOWN]:
         balance = "" if wallet.balance_wei is None else f"{wallet.balance_wei / 10**18:.4f}"
         table.add_row(
