@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ghostfleet import __version__
-from ghostfleet.domain.events import CATALOGUE, Event, NewEvent, Recorded, UnknownEvent
+from ghostfleet.domain.events import CATALOGUE, Event, NewEvent, Recorded, Stream, UnknownEvent
 from ghostfleet.domain.values import JsonObject, decode_octets, encode_json
 from ghostfleet.store.errors import EventUnwritable, LogCorrupt, UnknownCriticalEvent
 from ghostfleet.store.rows import EventRow, Text, text_of
@@ -29,10 +29,12 @@ UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
 """By type and the version it comes from."""
 
 
-class Encoded(msgspec.Struct, frozen=True):
+class Encoded(msgspec.Struct, frozen=True, gc=False):
     """An event ready to become a row, once its position and version are known."""
 
-    new: NewEvent
+    event: Event
+    stream: Stream
+    correlation: str
     type: str
     type_version: int
     critical: int
@@ -77,7 +79,7 @@ class Codec:
             )
         if "\0" in new.correlation or "\0" in new.stream or not new.stream:
             raise EventUnwritable(f"{name} in {new.stream!r}: stream and correlation are text without NUL")
-        return Encoded(new, name, version, critical, payload.decode(), text)
+        return Encoded(new.event, new.stream, new.correlation, name, version, critical, payload.decode(), text)
 
     def decode(self, row: EventRow) -> Recorded:
         """The event of a row. Raises UnknownCriticalEvent, or LogCorrupt when the payload is not what its type says."""

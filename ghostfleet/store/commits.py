@@ -30,7 +30,7 @@ MAX_APPEND_ROWS = 65_536
 Answer = tuple[Recorded, ...]
 
 
-class _Waiting(msgspec.Struct):
+class _Waiting(msgspec.Struct, gc=False):
     events: Sequence[Encoded]
     time_us: int
     expected: Mapping[Stream, int] | None
@@ -59,7 +59,7 @@ class GroupCommit:
         self.versions: dict[Stream, int] = dict(versions)
         self._counters = counters
         self._queue: deque[_Waiting] = deque()
-        self._room = asyncio.Semaphore(MAX_WAITING_APPENDS)
+        self._room = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
         self._in_doubt: _Batch | None = None
         self._broken: StopService | None = None
@@ -73,14 +73,17 @@ class GroupCommit:
             raise EventUnwritable(f"one append takes at most {MAX_APPEND_ROWS} events, not {len(events)}")
         if not 0 <= time_us <= LAST_TIME_US:
             raise EventUnwritable(f"{time_us} is no time in microseconds since 1970")
-        async with self._room:
-            if self._closed:
-                raise BadInput("the log is closed: open it again")
-            done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-            self._queue.append(_Waiting(events, time_us, expected, done))
-            if self._draining is None:
-                self._draining = asyncio.create_task(self._drain(), name="log commits")
-            return await done
+        while len(self._queue) >= MAX_WAITING_APPENDS:
+            await self._room.wait()
+        if self._closed:
+            raise BadInput("the log is closed: open it again")
+        done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(events, time_us, expected, done))
+        if len(self._queue) >= MAX_WAITING_APPENDS:
+            self._room.clear()
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain(), name="log commits")
+        return await done
 
     async def close(self) -> None:
         """Take no more appends; finish those that wait."""
@@ -96,6 +99,7 @@ class GroupCommit:
             self._draining = None
             while self._queue:
                 _fail([self._queue.popleft().done], LogUnavailable("the log is being closed", in_doubt=False))
+            self._room.set()
 
     async def _next(self) -> None:
         """One commit, or the same answer to all that wait when there can be none."""
@@ -103,8 +107,10 @@ class GroupCommit:
             await self._settle()
         except GhostFleetError as problem:
             _fail([self._queue.popleft().done for _ in range(len(self._queue))], problem)
+            self._room.set()
             return
         batch = self._take()
+        self._room.set()
         if batch.rows:
             await self._commit(batch)
 
@@ -118,10 +124,7 @@ class GroupCommit:
             if conflict is not None:
                 waiting.done.set_exception(conflict)
                 continue
-            start = len(batch.recorded)
-            for event in waiting.events:
-                self._add(batch, event, waiting.time_us)
-            batch.answers.append((waiting.done, tuple(batch.recorded[start:])))
+            batch.answers.append((waiting.done, self._number(batch, waiting)))
         return batch
 
     def _conflict(self, expected: Mapping[Stream, int] | None, batch: _Batch) -> VersionConflict | None:
@@ -131,29 +134,39 @@ class GroupCommit:
                 return VersionConflict(stream, wanted, actual)
         return None
 
-    def _add(self, batch: _Batch, event: Encoded, time_us: int) -> None:
-        new = event.new
-        stream = new.stream
-        head = batch.rows[-1] if batch.rows else self.head
-        position = head.position + 1
-        version = (batch.versions.get(stream) or self.versions.get(stream, 0)) + 1
-        digest = chain_hash(head.hash, position, version, event.type_version, event.critical, time_us, event.text)
-        batch.versions[stream] = version
-        batch.rows.append(
-            EventRow(
-                position,
-                stream,
-                version,
-                event.type,
+    def _number(self, batch: _Batch, waiting: _Waiting) -> Answer:
+        """Give the events their positions, versions and hashes at the end of the batch."""
+        rows, versions, time_us = batch.rows, batch.versions, waiting.time_us
+        position, digest = (rows[-1].position, rows[-1].hash) if rows else (self.head.position, self.head.hash)
+        answer: list[Recorded] = []
+        for event in waiting.events:
+            stream, correlation, kind_version, critical = (
+                event.stream,
+                event.correlation,
                 event.type_version,
                 event.critical,
-                time_us,
-                new.correlation,
-                event.payload,
-                Hash(digest),
             )
-        )
-        batch.recorded.append(Recorded(position, stream, version, time_us, new.correlation, new.event))
+            position += 1
+            version = (versions.get(stream) or self.versions.get(stream, 0)) + 1
+            versions[stream] = version
+            digest = Hash(chain_hash(digest, position, version, kind_version, critical, time_us, event.text))
+            rows.append(
+                EventRow(
+                    position,
+                    stream,
+                    version,
+                    event.type,
+                    kind_version,
+                    critical,
+                    time_us,
+                    correlation,
+                    event.payload,
+                    digest,
+                )
+            )
+            answer.append(Recorded(position, stream, version, time_us, correlation, event.event))
+        batch.recorded += answer
+        return tuple(answer)
 
     async def _commit(self, batch: _Batch) -> None:
         loop = asyncio.get_running_loop()

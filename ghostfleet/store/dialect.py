@@ -14,9 +14,10 @@ from ghostfleet.store.errors import LogCorrupt, LogUnavailable
 
 BUSY_TIMEOUT_MS = 5_000
 """How long a statement waits for another connection's lock before it says locked."""
-WAL_PAGES = 1_000
-"""A commit that finds the write-ahead file longer than this copies it into the database (4 MiB)."""
-WAL_LIMIT_BYTES = 8 * 2**20
+WAL_PAGES = 4_000
+"""A commit that finds the write-ahead file longer than this copies it into the database (16 MiB): by then most pages were
+written many times and are copied once."""
+WAL_LIMIT_BYTES = 32 * 2**20
 """The write-ahead file is cut back when it is longer: only a reader that held on can have let it grow so far."""
 
 SQLITE_PRAGMAS = (

@@ -170,7 +170,7 @@ async def open_log(url: str, *, read_only: bool = False, create: bool = True, co
         raise BadInput("the store's URL is not one: sqlite:///FILE or postgresql://USER@HOST/DATABASE") from None
     database: SqliteDatabase | PostgresDatabase
     if where.get_backend_name() == "sqlite" and where.database and where.database != ":memory:":
-        path = Path(os.path.abspath(where.database))  # noqa: ASYNC240
+        path = Path(os.path.abspath(where.database))
         database = await SqliteDatabase.open(path, read_only=read_only, create=create)
     elif where.get_backend_name() in ("postgresql", "postgres") and where.database:
         database = await PostgresDatabase.open(where, read_only=read_only)

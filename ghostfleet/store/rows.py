@@ -27,7 +27,7 @@ class LogHead(msgspec.Struct, frozen=True):
     hash: Hash = GENESIS
 
 
-class EventRow(msgspec.Struct, frozen=True):
+class EventRow(msgspec.Struct, frozen=True, gc=False):
     """A row as it is stored, in the order of its columns. `payload` is JSON exactly as it was written."""
 
     position: int
@@ -42,7 +42,7 @@ class EventRow(msgspec.Struct, frozen=True):
     hash: Hash
 
 
-class Text(msgspec.Struct, frozen=True):
+class Text(msgspec.Struct, frozen=True, gc=False):
     """The texts of a row as one run of bytes, and their lengths."""
 
     stream: int

@@ -46,7 +46,7 @@ class SqliteDatabase:
     @classmethod
     async def open(cls, path: Path, *, read_only: bool, create: bool) -> Self:
         """Take the lock, migrate, connect. Raises LogHeld, LogMissing, SchemaTooNew, LogUnavailable, LogCorrupt."""
-        if not os.path.exists(path) and (read_only or not create):  # noqa: ASYNC240
+        if not os.path.exists(path) and (read_only or not create):
             raise LogMissing(f"there is no log at {path}")
         database = cls(path, _engine(path, writes=False))
         try:
