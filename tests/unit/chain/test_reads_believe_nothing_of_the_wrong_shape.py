@@ -1,14 +1,19 @@
 """Whatever JSON an endpoint answers, a read gives a fact of the right shape, or an endpoint's fault; never anything else."""
 
 import inspect
+import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+import virtual_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ghostfleet.chain.edge import EndpointsUnavailable, SendOutcome
+from ghostfleet.chain.edge import EndpointsUnavailable, RpcEdge
+from ghostfleet.chain.endpoints import EndpointConfig
 from ghostfleet.chain.reads import Chain
+from ghostfleet.chain.transport import Response
 from ghostfleet.domain.values import Address, AnswerClass, Call, Hash, Head, Octets, Receipt
 
 TX, ADDRESS = Hash(b"\x11" * 32), Address(b"\x22" * 20)
@@ -33,16 +38,24 @@ RECEIPT: dict[str, Any] = {
 
 
 class Answering:
-    """An edge whose every answer is this one."""
+    """A transport whose every call has this result, in a well-formed answer."""
 
     def __init__(self, result: Any) -> None:
         self.result = result
 
-    async def request(self, method: str, params: Any, *, endpoint: str | None = None) -> Any:
-        return self.result
+    async def post(self, url: str, body: bytes, *, timeout_secs: float) -> Response:
+        call = json.loads(body)
+        answer = {"jsonrpc": "2.0", "id": call["id"], "result": self.result}
+        return Response(200, {}, json.dumps(answer).encode())
 
-    async def send(self, method: str, params: Any, **_: Any) -> SendOutcome:
-        return SendOutcome("node", self.result)
+    async def close(self) -> None: ...
+
+
+class Open:
+    """A gate that lets everything pass."""
+
+    def sending(self) -> Any:
+        return nullcontext()
 
 
 READS: dict[str, Any] = {
@@ -81,8 +94,13 @@ almost = st.sampled_from([BLOCK, RECEIPT]).flatmap(
 )
 
 
-async def run(read: str, answer: Any) -> Any:
-    return await READS[read](Chain(Answering(answer)))  # type: ignore[arg-type]
+def run(read: str, answer: Any) -> Any:
+    return virtual_time.run(_run(read, answer))
+
+
+async def _run(read: str, answer: Any) -> Any:
+    async with RpcEdge([EndpointConfig(name="node", url="http://node")], Answering(answer), gate=Open()) as edge:
+        return await READS[read](Chain(edge))
 
 
 def test_every_public_read_is_fuzzed() -> None:
@@ -93,9 +111,9 @@ def test_every_public_read_is_fuzzed() -> None:
 @pytest.mark.parametrize("read", sorted(READS))
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(answer=anything | almost)
-async def test_any_answer_is_a_fact_or_an_endpoints_fault(read: str, answer: Any) -> None:
+def test_any_answer_is_a_fact_or_an_endpoints_fault(read: str, answer: Any) -> None:
     try:
-        result = await run(read, answer)
+        result = run(read, answer)
     except EndpointsUnavailable:
         return
     if isinstance(result, bool) or result is None:
@@ -109,15 +127,15 @@ async def test_any_answer_is_a_fact_or_an_endpoints_fault(read: str, answer: Any
         assert result.tx == TX
 
 
-async def test_good_answers_are_read() -> None:
-    head = await run("head", BLOCK)
+def test_good_answers_are_read() -> None:
+    head = run("head", BLOCK)
     assert (head.number, head.time_secs, head.base_fee_wei) == (5, 6, 7)
-    receipt = await run("receipt", RECEIPT)
+    receipt = run("receipt", RECEIPT)
     assert (receipt.success, receipt.block.number, receipt.gas_used) == (True, 5, 21_000)
     assert receipt.logs[0].address == ADDRESS
-    assert await run("transactions_in", BLOCK) == ((TX, ADDRESS, 1),)
-    assert await run("known", RECEIPT | {"hash": str(TX)}) is True
-    assert await run("known", None) is False
+    assert run("transactions_in", BLOCK) == ((TX, ADDRESS, 1),)
+    assert run("known", RECEIPT | {"hash": str(TX)}) is True
+    assert run("known", None) is False
 
 
 @pytest.mark.parametrize(
@@ -132,19 +150,19 @@ async def test_good_answers_are_read() -> None:
         ("receipt", RECEIPT | {"status": "0x2"}),
     ],
 )
-async def test_a_wrong_fact_is_refused(read: str, answer: Any) -> None:
+def test_a_wrong_fact_is_refused(read: str, answer: Any) -> None:
     with pytest.raises(EndpointsUnavailable):
-        await run(read, answer)
+        run(read, answer)
 
 
-async def test_a_receipt_of_a_transaction_that_is_only_pooled_is_none() -> None:
-    assert await run("receipt", RECEIPT | {"blockHash": None, "blockNumber": None}) is None
+def test_a_receipt_of_a_transaction_that_is_only_pooled_is_none() -> None:
+    assert run("receipt", RECEIPT | {"blockHash": None, "blockNumber": None}) is None
 
 
-async def test_an_answer_that_names_another_transaction_is_not_an_acceptance() -> None:
-    assert (await run("broadcast", str(TX))).cls is AnswerClass.ACCEPTED
-    assert (await run("broadcast", "0x" + "99" * 32)).cls is AnswerClass.MAYBE_SENT
-    accepted = await run("broadcast sync", RECEIPT)
+def test_an_answer_that_names_another_transaction_is_not_an_acceptance() -> None:
+    assert run("broadcast", str(TX)).cls is AnswerClass.ACCEPTED
+    assert run("broadcast", "0x" + "99" * 32).cls is AnswerClass.MAYBE_SENT
+    accepted = run("broadcast sync", RECEIPT)
     assert (accepted.cls, accepted.receipt.tx) == (AnswerClass.ACCEPTED, TX)
     other = RECEIPT | {"transactionHash": "0x" + "99" * 32}
-    assert (await run("broadcast sync", other)).cls is AnswerClass.MAYBE_SENT
+    assert run("broadcast sync", other).cls is AnswerClass.MAYBE_SENT
