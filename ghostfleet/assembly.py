@@ -21,7 +21,7 @@ from ghostfleet.chain.edge import RpcEdge
 from ghostfleet.chain.endpoints import EndpointConfig
 from ghostfleet.chain.fees import FeeOracle, FeeRules
 from ghostfleet.chain.reads import Chain
-from ghostfleet.chain.transport import AiohttpTransport
+from ghostfleet.chain.transport import AiohttpTransport, Transport
 from ghostfleet.config.loaded import Loaded
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.breaker import BreakerPolicy
@@ -32,7 +32,7 @@ from ghostfleet.domain.slot import SlotPolicy
 from ghostfleet.domain.values import SECOND_US, Hash
 from ghostfleet.engine.gate import Gate, Reason
 from ghostfleet.engine.heads import Heads
-from ghostfleet.engine.ports import EndpointStatus
+from ghostfleet.engine.ports import Clock, EndpointStatus, Entropy
 from ghostfleet.engine.recovery import Snapshots, recover
 from ghostfleet.engine.registration import ConfiguredWallet, Start, WrongChain, start_events
 from ghostfleet.engine.service import FleetService
@@ -113,15 +113,39 @@ async def run_service(
     tables = {it.name: it.table for it in loaded.plugins}
     plugins = load_plugins(tables, list(tables), loaded.chain.chain_id)
     keyring = await load_keyring(loaded.wallet_keys(), os.environ if environ is None else environ)
+    async with _opened_log(loaded.store.url) as log:
+        ports = Ports(log, AiohttpTransport(), SystemClock(), SystemEntropy(), plugins, keyring)
+        await run_on(ports, loaded, signals=signals, on_running=on_running)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """All that a run touches outside of itself. The simulator brings its own (tests/simulation)."""
+
+    log: EventLog
+    transport: Transport
+    clock: Clock
+    entropy: Entropy
+    plugins: Mapping[str, Plugin[Any]]
+    keyring: Keyring
+
+
+async def run_on(
+    ports: Ports,
+    loaded: Loaded,
+    *,
+    signals: bool = False,
+    on_running: Callable[[Running], None] | None = None,
+) -> None:
+    """One run over these ports, from folding the log to the last words."""
     async with AsyncExitStack() as stack:
-        log = await stack.enter_async_context(_opened_log(loaded.store.url))
         news: asyncio.Queue[ev.Event] = asyncio.Queue(MAX_ENDPOINT_NEWS)
         gate = Gate()
-        edge = await stack.enter_async_context(_edge(loaded, gate, news))
-        parts = await _wired(loaded, log, edge, gate, plugins, keyring)
+        edge = await stack.enter_async_context(_edge(loaded, gate, news, ports.transport))
+        parts = await _wired(loaded, ports, edge, gate)
         if signals:
             stack.enter_context(_stopped_by_signals(parts.running.stop))
-        await _run(loaded, parts, plugins, news, on_running)
+        await _run(loaded, parts, ports.plugins, news, on_running)
 
 
 @asynccontextmanager
@@ -133,7 +157,7 @@ async def _opened_log(url: str) -> AsyncIterator[EventLog]:
         await log.close()
 
 
-def _edge(loaded: Loaded, gate: Gate, news: "asyncio.Queue[ev.Event]") -> RpcEdge:
+def _edge(loaded: Loaded, gate: Gate, news: "asyncio.Queue[ev.Event]", transport: Transport) -> RpcEdge:
     chain = loaded.chain
 
     def changed(endpoint: str, tripped: bool, reason: str) -> None:
@@ -148,23 +172,16 @@ def _edge(loaded: Loaded, gate: Gate, news: "asyncio.Queue[ev.Event]") -> RpcEdg
             EndpointConfig(name=it.name, url=it.url, max_requests_per_second=chain.max_requests_per_second)
             for it in chain.endpoints
         ],
-        AiohttpTransport(),
+        transport,
         gate=gate,
         request_timeout_secs=chain.request_timeout_secs,
         on_change=changed,
     )
 
 
-async def _wired(
-    loaded: Loaded,
-    log: EventLog,
-    edge: RpcEdge,
-    gate: Gate,
-    plugins: Mapping[str, Plugin[Any]],
-    keyring: Keyring,
-) -> Parts:
+async def _wired(loaded: Loaded, ports: Ports, edge: RpcEdge, gate: Gate) -> Parts:
     """Everything but the tasks."""
-    clock, chain = SystemClock(), Chain(edge)
+    log, clock, chain = ports.log, ports.clock, Chain(edge)
     metrics = Metrics(__version__, wal_bytes=lambda: log.wal_bytes)
     telemetry = Telemetry(metrics)
     state = await recover(log)
@@ -184,11 +201,11 @@ async def _wired(
         chain=chain,
         heads=heads,
         fees=FeeOracle(chain, fee_rules_of(loaded)),
-        signer=KeyringSigner(keyring),
+        signer=KeyringSigner(ports.keyring),
         gate=gate,
         clock=clock,
-        entropy=SystemEntropy(),
-        plugins=plugins,
+        entropy=ports.entropy,
+        plugins=ports.plugins,
         profiles=loaded.profiles,
         rules=rules_of(loaded),
         chain_rules=chain_rules_of(loaded),
