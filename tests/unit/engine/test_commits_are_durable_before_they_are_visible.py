@@ -1,0 +1,224 @@
+"""LiveState: decide on a candidate, append durably, then swap. Nothing is seen before it is written, and nothing half."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+
+from ghostfleet.domain import decisions
+from ghostfleet.domain import events as ev
+from ghostfleet.domain.decisions import Refused, Rules
+from ghostfleet.domain.limits import Limits
+from ghostfleet.domain.slot import Pending
+from ghostfleet.domain.state import Candidate, State, encode_state, fold
+from ghostfleet.domain.values import Address, Call, Fees, Hash, Octets
+from ghostfleet.domain.wallet import BrokenFold
+from ghostfleet.engine.gate import Gate
+from ghostfleet.engine.ports import AdminCommand
+from ghostfleet.engine.service import FleetService
+from ghostfleet.engine.state import LiveState
+from ghostfleet.store.errors import LogUnavailable
+from ghostfleet.store.log import EventLog
+from tests.simulation.memory_recorder import MemoryDisk, MemoryRecorder
+
+ADDRESS = Address(b"\x22" * 20)
+NOW_US = 1_700_000_000_000_000
+
+
+class Clock:
+    def now_us(self) -> int:
+        return NOW_US
+
+
+class Fixture:
+    """A live state over a log in memory whose sync a test can hold or break."""
+
+    def __init__(self, log: EventLog, disk: MemoryDisk) -> None:
+        self.log, self.disk = log, disk
+        self.told: list[ev.Recorded] = []
+        self.live = LiveState(State(), log, Clock(), self.told.append)
+
+
+@asynccontextmanager
+async def live_state(wallets: int = 1) -> AsyncIterator[Fixture]:
+    disk = MemoryDisk()
+    hold = asyncio.Event()
+    hold.set()
+    fixture = Fixture(await EventLog.over(MemoryRecorder(disk, hold.wait)), disk)
+    fixture.hold = hold  # type: ignore[attr-defined]
+    running = asyncio.create_task(fixture.live.run())
+    try:
+        for number in range(wallets):
+            registered = ev.WalletRegistered(address=ADDRESS, profile="p", plugin="t", first_turn_us=0)
+            await fixture.live.write([ev.NewEvent(f"wallet/w{number}", registered)])
+        yield fixture
+    finally:
+        hold.set()
+        running.cancel()
+        await asyncio.wait([running])
+
+
+def decided(name: str, number: int = 1) -> ev.ActionDecided:
+    return ev.ActionDecided(
+        action_id=f"{name}/{number}",
+        plugin="t",
+        kind="k",
+        params={},
+        seed=1,
+        observation={},
+        profile="p",
+        config_digest="d",
+        call=Call(to=ADDRESS),
+        spend_wei=0,
+        balance_wei=1,
+        next_turn_us=0,
+    )
+
+
+def signed(name: str, number: int = 1, nonce: int = 0) -> ev.TransactionSigned:
+    return ev.TransactionSigned(
+        action_id=f"{name}/{number}",
+        nonce=nonce,
+        attempt=1,
+        purpose="action",
+        hash=Hash(f"{name}{nonce}".encode().ljust(32, b"\0")),
+        raw=Octets(b"\x02"),
+        to=ADDRESS,
+        value_wei=0,
+        gas=21_000,
+        fees=Fees(1, 0),
+    )
+
+
+def opening(name: str, rules: Rules | None = None):
+    return partial(decisions.open_slot, name=name, decided=decided(name), signed=signed(name), rules=rules or Rules())
+
+
+async def test_an_event_is_neither_seen_nor_told_before_it_is_durable():
+    async with live_state() as it:
+        it.hold.clear()
+        told = len(it.told)
+        committing = asyncio.create_task(it.live.commit(opening("w0")))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not committing.done()
+        assert it.live.state.wallets["w0"].slots == ()
+        assert len(it.told) == told
+        it.hold.set()
+        await committing
+        assert isinstance(it.live.state.wallets["w0"].slots[0], Pending)
+        assert [type(each.event).__name__ for each in it.told[told:]] == ["ActionDecided", "TransactionSigned"]
+
+
+async def test_an_append_that_fails_changes_nothing_and_a_later_one_works():
+    async with live_state() as it:
+        before = encode_state(it.live.state)
+        it.disk.full = "no space left on device"
+        with pytest.raises(LogUnavailable):
+            await it.live.commit(opening("w0"))
+        assert encode_state(it.live.state) == before
+        assert it.live.trouble
+        it.disk.full = ""
+        await it.live.commit(opening("w0"))
+        assert it.live.trouble is None
+        assert it.live.state.wallets["w0"].pending
+
+
+async def test_a_decision_that_fails_is_its_askers_and_its_neighbours_are_written():
+    async with live_state(3) as it:
+        results = await asyncio.gather(
+            it.live.commit(opening("w0")),
+            it.live.commit(opening("nobody")),
+            it.live.write([ev.NewEvent("wallet/w1", signed("w1"))]),
+            it.live.commit(opening("w2")),
+            return_exceptions=True,
+        )
+        assert [type(result) for result in results] == [tuple, Refused, BrokenFold, tuple]
+        assert it.live.state.wallets["w1"].slots == ()
+        rows = [recorded async for recorded in it.log.read()]
+        assert encode_state(fold(rows)) == encode_state(it.live.state)
+
+
+async def test_a_limit_of_the_fleet_is_not_passed_by_many_lanes_at_once():
+    rules = Rules(limits=Limits(transactions_per_minute=3))
+    async with live_state(10) as it:
+        await asyncio.gather(*(it.live.commit(opening(f"w{n}", rules)) for n in range(10)))
+        opened = [wallet for wallet in it.live.state.wallets.values() if wallet.pending]
+        assert len(opened) == 3
+        assert sum(wallet.totals.rejected for wallet in it.live.state.wallets.values()) == 7
+
+
+async def test_a_slot_that_comes_behind_a_pause_in_the_same_batch_is_refused():
+    async with live_state(2) as it:
+        pause = partial(pausing, actor="a")
+        results = await asyncio.gather(
+            it.live.commit(opening("w0")), it.live.commit(pause), it.live.commit(opening("w1")), return_exceptions=True
+        )
+        assert isinstance(results[2], Refused)
+        assert it.live.state.wallets["w0"].pending
+        assert not it.live.state.wallets["w1"].pending
+
+
+def pausing(state: Candidate, now_us: int, *, actor: str) -> Sequence[ev.NewEvent]:
+    return decisions.pause(state, actor, "")
+
+
+async def test_a_commit_whose_failure_was_a_lie_is_a_fact():
+    """The disk took the events and could not say so: what is in the log counts."""
+    async with live_state() as it:
+
+        class Lying:
+            """Appends, and then says it could not."""
+
+            def version(self, stream: str) -> int:
+                return it.log.version(stream)
+
+            async def append(self, events, *, time_us, expected=None):
+                await it.log.append(events, time_us=time_us, expected=expected)
+                raise LogUnavailable("the answer of the disk was lost")
+
+            def read(self, after: int = 0, *, until: int | None = None):
+                return it.log.read(after, until=until)
+
+        it.live._log = Lying()  # type: ignore[assignment]
+        await it.live.commit(opening("w0"))
+        assert it.live.state.wallets["w0"].pending
+        rows = [recorded async for recorded in it.log.read()]
+        assert encode_state(fold(rows)) == encode_state(it.live.state)
+
+
+async def test_a_pause_that_cannot_be_written_shuts_the_gate_all_the_same():
+    async with live_state() as it:
+        gate = Gate()
+        service = FleetService(
+            live=it.live,
+            gate=gate,
+            heads=None,  # type: ignore[arg-type]
+            nudge=lambda _wallet: None,
+            endpoints=list,
+            dry_run=False,
+        )
+        command = AdminCommand(command="pause", actor="op", remote="127.0.0.1", request_id="r")
+        it.disk.full = "read-only file system"
+        with pytest.raises(LogUnavailable):
+            await service.pause(command)
+        assert not gate.is_open
+        it.disk.full = ""
+        await service.resume(command)
+        assert gate.is_open
+
+
+async def test_a_cancelled_asker_leaves_a_whole_commit_or_none():
+    async with live_state() as it:
+        it.hold.clear()
+        committing = asyncio.create_task(it.live.commit(opening("w0")))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        committing.cancel()
+        it.hold.set()
+        await it.live.write([])
+        rows = [recorded async for recorded in it.log.read()]
+        assert encode_state(fold(rows)) == encode_state(it.live.state)
+        assert it.live.state.wallets["w0"].pending
