@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 import msgspec
@@ -10,9 +10,17 @@ import msgspec
 from ghostfleet.errors import OtherEndpoint
 
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
-MAX_CONNECTIONS = 32
-DNS_SECS = 60
-"""Names are resolved again after this long: stale DNS is what a 502 in a long-running process often is."""
+CHUNK_BYTES = 256 * 1024
+MAX_CONNECTIONS = 128
+"""Of all endpoints together; the edge bounds what is under way at each."""
+IDLE_SECS = 15
+"""An idle connection is closed after so long: before most servers close it just as a request leaves."""
+POOL_SECS = 300.0
+"""Connections and resolved names are given up after this long: stale DNS is what a 502 in a long-running process often is."""
+DNS_SECS = 30
+GATEWAY_TROUBLE = frozenset({502, 503, 504})
+MIN_POOL_SECS = 5.0
+"""After trouble at a gateway the name is resolved anew, but not more often than this."""
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -35,48 +43,121 @@ class Transport(Protocol):
     """One request, one answer."""
 
     async def post(self, url: str, body: bytes, *, timeout_secs: float) -> Response:
-        """Raises TransportFault."""
+        """Raises TransportFault, after `timeout_secs` at the latest; the connection is then closed."""
         ...
 
     async def close(self) -> None: ...
 
 
-class AiohttpTransport:
-    """HTTP over a bounded pool of connections."""
+class _Way:
+    """How far one request has come: nothing can have left before a connection stands."""
 
     def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
+        self.connected = False
+
+
+class _Pool:
+    """A session with its connections, closed when it is retired and its last request is over."""
+
+    def __init__(self, born: float) -> None:
+        self.born = born
+        self.using = 0
+        connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ttl_dns_cache=DNS_SECS, keepalive_timeout=IDLE_SECS)
+        self.session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(),
+            trace_configs=[_tracing()],
+        )
+
+
+class AiohttpTransport:
+    """HTTP over a bounded pool of connections, renewed from time to time."""
+
+    def __init__(self) -> None:
+        self._pool: _Pool | None = None
+        self._retired: list[_Pool] = []
 
     async def post(self, url: str, body: bytes, *, timeout_secs: float) -> Response:
-        session = self._session
-        if session is None:
-            connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ttl_dns_cache=DNS_SECS, keepalive_timeout=30)
-            session = self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
+        pool, way = self._current(), _Way()
+        pool.using += 1
         try:
             async with asyncio.timeout(timeout_secs):
-                async with session.post(url, data=body, headers={"content-type": "application/json"}) as answer:
-                    content = await _bounded(answer)
-                    headers = {name.lower(): value for name, value in answer.headers.items()}
-                    return Response(answer.status, headers, content)
-        except aiohttp.ClientConnectorError as problem:
-            raise TransportFault(f"cannot connect: {type(problem).__name__}", sent=False) from None
+                response = await _exchange(pool.session, url, body, way)
         except TimeoutError:
-            raise TransportFault(f"no answer within {timeout_secs:g} s", sent=True) from None
+            what = "answer" if way.connected else "connection"
+            raise TransportFault(f"no {what} within {timeout_secs:g} s", sent=way.connected) from None
+        except aiohttp.ClientConnectorError as problem:
+            self._retire_early(pool)
+            raise TransportFault(f"cannot connect: {problem.os_error.strerror or _kind(problem)}", sent=False) from None
         except (aiohttp.ClientError, OSError, ValueError) as problem:
-            raise TransportFault(f"connection lost: {type(problem).__name__}", sent=True) from None
+            raise TransportFault(f"connection lost: {_kind(problem)}", sent=way.connected) from None
+        finally:
+            pool.using -= 1
+            await self._close_retired()
+        if response.status in GATEWAY_TROUBLE:
+            self._retire_early(pool)
+        return response
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._pool is not None:
+            self._retired.append(self._pool)
+            self._pool = None
+        for pool in self._retired:
+            pool.using = 0
+        await self._close_retired()
+
+    def _current(self) -> _Pool:
+        now = asyncio.get_running_loop().time()
+        if self._pool is not None and now - self._pool.born >= POOL_SECS:
+            self._retired.append(self._pool)
+            self._pool = None
+        if self._pool is None:
+            self._pool = _Pool(now)
+        return self._pool
+
+    def _retire_early(self, pool: _Pool) -> None:
+        if pool is self._pool and asyncio.get_running_loop().time() - pool.born >= MIN_POOL_SECS:
+            self._retired.append(pool)
+            self._pool = None
+
+    async def _close_retired(self) -> None:
+        for pool in [pool for pool in self._retired if not pool.using]:
+            self._retired.remove(pool)
+            await pool.session.close()
+
+
+async def _exchange(session: aiohttp.ClientSession, url: str, body: bytes, way: _Way) -> Response:
+    headers = {"content-type": "application/json"}
+    async with session.post(url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=way) as answer:
+        content = await _bounded(answer)
+        return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, content)
 
 
 async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    async for chunk in answer.content.iter_chunked(256 * 1024):
+    async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
         size += len(chunk)
         if size > MAX_RESPONSE_BYTES:
+            answer.close()
             raise TransportFault(f"an answer of more than {MAX_RESPONSE_BYTES} bytes", sent=True)
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Notes on each request's `_Way` when its connection stands."""
+
+    async def connected(_session: Any, context: Any, _params: Any) -> None:
+        context.trace_request_ctx.connected = True
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_create_end.append(connected)
+    config.on_connection_reuseconn.append(connected)
+    return config
+
+
+def _kind(problem: BaseException) -> str:
+    """The kind of an error without its words, which may hold the URL."""
+    return type(problem).__name__
