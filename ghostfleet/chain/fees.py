@@ -5,8 +5,9 @@ from typing import Protocol
 
 import msgspec
 
-from ghostfleet.chain.reads import FeeHistory
+from ghostfleet.chain.shapes import FeeHistory
 from ghostfleet.domain.values import Fees, Head
+from ghostfleet.errors import GhostFleetError
 
 HISTORY_BLOCKS = 5
 BASE_FEE_HEADROOM = 2
@@ -37,14 +38,18 @@ def suggest(history: FeeHistory, rules: FeeRules) -> Fees:
 
 
 def bump(fees: Fees, suggestion: Fees, cap_wei: int | None, *, percent: float = 12.5) -> Fees | None:
-    """Fees that replace `fees`: both raised by `percent` (at least 10) and 1 wei, and up to the suggestion. None at the cap."""
+    """Fees that replace `fees`: both raised by `percent` and up to the suggestion, as far as the cap lets them.
+
+    None when the cap forbids what a node asks of a replacement: both at least 10 % higher, rounded up, and by 1 wei.
+    """
+    least = Fees(_raised(fees.max_fee_wei, MIN_BUMP_PERCENT), _raised(fees.priority_fee_wei, MIN_BUMP_PERCENT))
     max_fee = max(_raised(fees.max_fee_wei, percent), suggestion.max_fee_wei)
     tip = max(_raised(fees.priority_fee_wei, percent), suggestion.priority_fee_wei)
-    if cap_wei is not None and max_fee > cap_wei:
-        max_fee = cap_wei
-        if max_fee < _raised(fees.max_fee_wei, MIN_BUMP_PERCENT):
-            return None
-    if tip > max_fee:
+    if cap_wei is None:
+        return Fees(max_fee_wei=max(max_fee, tip), priority_fee_wei=tip)
+    max_fee = min(max(max_fee, tip), cap_wei)
+    tip = min(tip, max_fee)
+    if max_fee < least.max_fee_wei or tip < least.priority_fee_wei:
         return None
     return Fees(max_fee_wei=max_fee, priority_fee_wei=tip)
 
@@ -56,19 +61,40 @@ def _raised(wei: int, percent: float) -> int:
 
 
 class FeeOracle:
-    """The current suggestion, asked for once a head."""
+    """The current suggestion, asked for once a head, whoever asks and whatever comes of it."""
 
     def __init__(self, chain: FeeReads, rules: FeeRules) -> None:
         self._chain = chain
         self._rules = rules
         self._of: Head | None = None
         self._fees: Fees | None = None
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Future[Fees | None] | None = None
 
     async def suggest(self, head: Head) -> Fees:
-        """Raises TryAgain when no endpoint tells the fee history."""
-        async with self._asking:
-            if self._fees is None or self._of != head:
-                self._fees = suggest(await self._chain.fee_history(HISTORY_BLOCKS), self._rules)
-                self._of = head
-            return self._fees
+        """Fees as of this head or a newer one. Raises TryAgain when no endpoint tells the fee history."""
+        while True:
+            of = self._of
+            if self._fees is not None and of is not None and (of.number > head.number or of.hash == head.hash):
+                return self._fees
+            if self._asking is None:
+                return await self._ask(head)
+            fees = await asyncio.shield(self._asking)
+            if fees is not None:
+                return fees
+
+    async def _ask(self, head: Head) -> Fees:
+        """The others who want to know wait for this one question, and hear of the same failure."""
+        asking = self._asking = asyncio.get_running_loop().create_future()
+        try:
+            fees = suggest(await self._chain.fee_history(HISTORY_BLOCKS), self._rules)
+            self._of, self._fees = head, fees
+            asking.set_result(fees)
+            return fees
+        except GhostFleetError as problem:
+            asking.set_exception(problem)
+            asking.exception()  # looked at, for when nobody else waits
+            raise
+        finally:
+            self._asking = None
+            if not asking.done():
+                asking.set_result(None)  # cancelled: one of the others asks anew
