@@ -1,0 +1,369 @@
+"""One seed, from genesis to the last check: runs of the service one after the other, faults, and then quiet."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+
+from ghostfleet import assembly
+from ghostfleet.config.loaded import Loaded
+from ghostfleet.domain.breaker import Tripped
+from ghostfleet.domain.slot import Pending
+from ghostfleet.domain.state import encode_state, fold
+from ghostfleet.engine.ports import AdminCommand
+from ghostfleet.errors import GhostFleetError, StopService
+from ghostfleet.store.codec import CODEC
+from ghostfleet.store.errors import LogUnavailable
+from ghostfleet.store.log import EventLog
+from tests.simulation import settings
+from tests.simulation.chain import SimulatedChain
+from tests.simulation.memory_recorder import Commit, MemoryDisk, MemoryRecorder
+from tests.simulation.network import Network, SimulatedTransport, Site
+from tests.simulation.node import Node
+from tests.simulation.practice import PracticePlugin, PracticeSettings
+from tests.simulation.promises import Promises
+from tests.simulation.universe import SimulatedClock, SimulatedEntropy, Universe, Violation
+from tests.simulation.virtual_loop import Crashed, VirtualLoop
+
+RICH_WEI = 10**21
+SNAPSHOT_EVERY_EVENTS = 60
+"""Often enough that most restarts begin with one."""
+SETTLE_SECS = 1500.0
+"""Once faults have stopped, everything is well again within this: the longest rests of breakers, limits and back-offs."""
+LOOK_SECS = 3.0
+MAX_RUNS = 40
+
+
+class WatchedDisk(MemoryDisk):
+    """Tells of each commit at the moment it is durable."""
+
+    def __init__(self, durable: Iterable[Commit], tell: Callable[[Commit], None]) -> None:
+        super().__init__()
+        self.durable = _Told(durable)
+        self.durable.tell = tell
+
+
+class _Told(list[Commit]):
+    tell: Callable[[Commit], None]
+
+    def append(self, commit: Commit) -> None:
+        super().append(commit)
+        self.tell(commit)
+
+
+@dataclass
+class Run:
+    """One life of the service."""
+
+    number: int
+    loop: VirtualLoop
+    disk: WatchedDisk
+    running: assembly.Running | None = None
+
+
+@dataclass
+class DiskWeather:
+    """How the disk fails."""
+
+    slowest_secs: float = 0.01
+    fails: float = 0.0
+    doubts: float = 0.0
+    """A commit lands, and nobody can say so."""
+    full: str = ""
+
+
+@dataclass
+class Outcome:
+    """What a simulation came to."""
+
+    seed: int
+    violation: Violation | None
+    log: bytes
+    """Every row, and where the chain ended: equal seeds give equal bytes."""
+    events: dict[str, int]
+    runs: int
+    simulated_secs: float
+    families: tuple[str, ...] = ()
+
+
+@dataclass
+class Simulation:
+    """The world of one seed."""
+
+    seed: int
+    families: tuple[str, ...]
+    faults_secs: float
+    story: Callable[[str], None] | None = None
+    universe: Universe = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.universe = universe = Universe(self.seed)
+        if self.story is not None:
+            tell = self.story
+            universe.story = lambda line: tell(f"[{universe.now:9.3f}] {line}")
+        random = universe.random("scene")
+        self.random = universe.random("simulation")
+        self.loaded: Loaded = settings.drawn(random, sites=random.randint(1, 2))
+        self.next_loaded = self.loaded
+        self.chain = SimulatedChain(universe, dict.fromkeys(settings.ADDRESSES.values(), RICH_WEI))
+        self.promises = Promises(universe, self.chain, settings.ADDRESSES)
+        self.sites: list[Site] = []
+        self.nodes: list[Node] = []
+        for number, endpoint in enumerate(self.loaded.chain.endpoints):
+            nodes = [Node(f"{number}.{n}", universe, self.chain) for n in range(random.randint(1, 3))]
+            self.sites.append(Site(endpoint.url, nodes))
+            self.nodes.extend(nodes)
+            self.promises.nodes[endpoint.name] = nodes
+        for node in self.nodes:
+            node.peers = [peer for peer in self.nodes if peer is not node]
+            node.habits.sync = random.random() < 0.7
+        self.network = Network(universe, self.sites, self.promises.on_send)
+        self.disk_weather = DiskWeather()
+        self.disk = WatchedDisk((), self.promises.on_durable)
+        self.run: Run | None = None
+        self.runs = 0
+        self.downtime_secs = 0.0
+        self.quiet_since: float | None = None
+        self._open_then: set[tuple[str, int]] = set()
+        self._done = False
+
+    # --- the whole of it -----------------------------------------------------------------------------------------------
+
+    def simulate(self) -> Outcome:
+        """Everything, to the first broken promise or to the end."""
+        from tests.simulation import faults
+
+        violation: Violation | None = None
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(patch.object(assembly, "SNAPSHOT_EVERY_EVENTS", SNAPSHOT_EVERY_EVENTS))
+                faults.begin(self)
+                self.universe.after(self.faults_secs, self._quiet)
+                while not self._done:
+                    self._one_run()
+                self._last_checks()
+        except Violation as broken:
+            violation = broken
+        return Outcome(
+            self.seed,
+            violation,
+            self._log_bytes(),
+            dict(sorted(self.promises.counts.items())),
+            self.runs,
+            self.universe.now,
+            self.families,
+        )
+
+    def _one_run(self) -> None:
+        self.runs += 1
+        if self.runs > MAX_RUNS:
+            self.universe.violated("no defect", f"{self.runs} runs and no end")
+            self.universe.check()
+        self.loaded = self.promises.loaded = self.next_loaded
+        loop = VirtualLoop(self.universe, self._after_step)
+        run = self.run = Run(self.runs, loop, self.disk)
+        self.universe.story(f"=== run {run.number}")
+        try:
+            loop.live(self._life(run))
+        except Crashed:
+            self.universe.story(f"=== run {run.number} is killed")
+        except StopService as stopped:
+            self.universe.violated("no defect", f"run {run.number} stopped: {stopped}")
+        except GhostFleetError as problem:
+            if not self.disk_weather.full:
+                self.universe.violated("no defect", f"run {run.number} ended: {problem!r}")
+            self.downtime_secs = 10.0
+        self.run = None
+        self.universe.check()
+        self._salvage(run)
+        if not self._done:
+            self.universe.pass_time(self.downtime_secs)
+
+    async def _life(self, run: Run) -> None:
+        recorder = MemoryRecorder(run.disk, self._sync)
+        run.disk.full = self.disk_weather.full
+        log = await EventLog.over(recorder)
+        try:
+            ports = assembly.Ports(
+                log,
+                SimulatedTransport(self.network),
+                SimulatedClock(self.universe),
+                SimulatedEntropy(self.universe, run.number),
+                {"practice": PracticePlugin(PracticeSettings(), chain_id=self.loaded.chain.chain_id)},
+                settings.keyring_of(self.loaded),
+            )
+
+            def started(running: assembly.Running) -> None:
+                run.running = running
+                self.promises.on_start(running.live.state)
+
+            await assembly.run_on(ports, self.loaded, on_running=started)
+        finally:
+            await log.close()
+
+    def _salvage(self, run: Run) -> None:
+        """The disk as the next run finds it."""
+        left = run.disk.unsynced
+        self.disk = WatchedDisk(run.disk.durable, self.promises.on_durable)
+        self.disk.kept = list(run.disk.kept)
+        if left is not None and self.random.random() < 0.5:
+            self.disk.durable.append(left)
+
+    async def _sync(self) -> None:
+        weather = self.disk_weather
+        await asyncio.sleep(self.random.uniform(0.0005, weather.slowest_secs))
+        if self.random.random() < weather.fails:
+            raise LogUnavailable("the disk failed", in_doubt=self.random.random() < weather.doubts)
+
+    def _after_step(self) -> None:
+        run = self.run
+        if run is not None and run.running is not None:
+            self.promises.on_step(run.running.live.state)
+
+    # --- what faults may do --------------------------------------------------------------------------------------------
+
+    def crash(self, within_steps: int) -> None:
+        """Kill the service some steps from now."""
+        run = self.run
+        if run is not None and run.loop.crash_in is None:
+            self.downtime_secs = self.random.choice((0.1, 1.0, 5.0, 30.0, 90.0))
+            run.loop.crash_in = self.random.randint(0, within_steps)
+
+    def stop_gracefully(self, downtime_secs: float) -> None:
+        """SIGTERM."""
+        run = self.run
+        if run is not None and run.running is not None:
+            self.downtime_secs = downtime_secs
+            self.universe.story("asked to stop")
+            run.running.stop.set()
+
+    def ask(self, command: str, target: str = "") -> None:
+        """An operator asks something of the running service, if there is one."""
+        run = self.run
+        if run is not None and run.running is not None and not run.loop.crash_in == 0:
+            run.loop.create_task(self._asked(run, run.running, command, target), name=f"operator {command}")
+
+    async def _asked(self, run: Run, running: assembly.Running, command: str, target: str) -> None:
+        number = f"request-{self.universe.now:.3f}"
+        asked = AdminCommand(command=command, actor="operator", remote="127.0.0.1", request_id=number, target=target)
+        self.universe.story(f"operator: {command} {target}")
+        service = running.service
+        try:
+            if command == "pause":
+                await service.pause(asked)
+                self.promises.paused = True
+                self.universe.story("operator: the pause was answered")
+            elif command == "resume":
+                self.promises.paused = False
+                await service.resume(asked)
+            else:
+                await service.reset(asked)
+        except GhostFleetError as problem:
+            self.universe.story(f"operator: {command} failed: {problem}")
+
+    def set_full(self, why: str) -> None:
+        """The disk takes nothing any more, or does again."""
+        self.disk_weather.full = why
+        if self.run is not None:
+            self.run.disk.full = why
+        self.disk.full = why
+
+    # --- quiet ---------------------------------------------------------------------------------------------------------
+
+    def _quiet(self) -> None:
+        """Faults stop. From here on everything has to come right by itself, or by what an operator would do."""
+        from tests.simulation import faults
+
+        self.universe.story("--- faults stop")
+        faults.end(self)
+        self.quiet_since = self.universe.now
+        for address in settings.ADDRESSES.values():
+            if self.chain.head.balance(address) < RICH_WEI // 2:
+                self.chain.credit(address, RICH_WEI)
+        good = settings.for_good(self.next_loaded)
+        self.next_loaded = good
+        if good.digest != self.loaded.digest or self.random.random() < 0.2:
+            self.stop_gracefully(1.0)
+        self._open_then = {
+            (name, slot.nonce)
+            for name, wallet in self.promises.shadow.wallets.items()
+            for slot in wallet.slots
+            if isinstance(slot, Pending)
+        }
+        self._settled_look()
+
+    def _settled_look(self) -> None:
+        """Is everything well again? Looked at every few seconds until it is, or until it is too late."""
+        assert self.quiet_since is not None
+        missing = self._missing()
+        if not missing:
+            self._done = True
+            self.stop_gracefully(0.0)
+            return
+        if self.universe.now - self.quiet_since > SETTLE_SECS:
+            self.universe.violated("nothing stuck", f"{SETTLE_SECS:.0f} s after the last fault: {missing}")
+            return
+        self._operate()
+        self.universe.after(LOOK_SECS, self._settled_look)
+
+    def _operate(self) -> None:
+        """What an operator does after an incident."""
+        state = self.promises.shadow
+        if state.fleet.paused is not None:
+            self.ask("resume")
+        for name, wallet in state.wallets.items():
+            if isinstance(wallet.breaker, Tripped) and wallet.breaker.until_us > self.universe.now_us() + 120_000_000:
+                self.ask("reset", name)
+
+    def _missing(self) -> str:
+        """What is not well yet; empty when everything is."""
+        run, state = self.run, self.promises.shadow
+        if run is None or run.running is None:
+            return "the service does not run"
+        bad = [check for check in run.running.service.checks() if not check.ok]
+        if bad:
+            return f"not ready: {bad}"
+        for name, nonce in sorted(self._open_then):
+            if state.wallets[name].slot(nonce) is not None:
+                return f"{name} nonce {nonce} is not settled: {state.wallets[name].slot(nonce)}"
+        for wallet in self.loaded.wallets:
+            found = state.wallets.get(wallet.id)
+            if found is None:
+                return f"{wallet.id} is not registered"
+            if self.promises.opened_at.get(wallet.id, -1.0) < (self.quiet_since or 0.0) and not _may_rest(found):
+                return f"{wallet.id} does not act: {msgspec.json.encode(found, enc_hook=str).decode()[:1500]}"
+        return ""
+
+    def _last_checks(self) -> None:
+        """After the last run: the log verifies, folds to the same state, and says what the chain says."""
+        self.universe.pass_time(5.0)
+        self.universe.check()
+        self.promises.at_end(safe_after=self.universe.true_us() / 1e6 - 300.0)
+        rows = [row for commit in self.disk.durable for row in commit.rows]
+        state = fold(CODEC.decode(row) for row in rows)
+        if encode_state(state) != encode_state(self.promises.shadow):
+            self.universe.violated("state is a fold", "the log folds to another state at the end")
+        verified = asyncio.run(_verified(self.disk))
+        if verified:
+            self.universe.violated("the hash chain verifies", verified)
+        self.universe.check()
+
+    def _log_bytes(self) -> bytes:
+        rows = [row for commit in self.disk.durable for row in commit.rows]
+        return msgspec.json.encode([rows, str(self.chain.head.hash)], enc_hook=str)
+
+
+def _may_rest(wallet: Any) -> bool:
+    return bool(wallet.rest.startswith("limit reached"))
+
+
+async def _verified(disk: MemoryDisk) -> str:
+    log = await EventLog.over(MemoryRecorder(MemoryDisk(disk.durable)))
+    found = await log.verify()
+    return "" if found.ok else str(found)
+
+
