@@ -13,14 +13,37 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-import msgspec
-
-from ghostfleet.chain.answers import Answer, not_served, unknown_method
+from ghostfleet.chain.answers import Answer, unknown_method
+from ghostfleet.chain.calls import (
+    Call,
+    EndpointsUnavailable,
+    GateClosed,
+    NotServed,
+    NotServedHere,
+    RpcRefused,
+    SendOutcome,
+    Unfit,
+    as_it_is,
+    cut_off,
+    finish_read,
+    judge,
+    outcome_of,
+    send_outcome,
+)
 from ghostfleet.chain.endpoints import Endpoint, EndpointConfig, Kind, OnChange, choose
 from ghostfleet.chain.transport import Transport, TransportFault
-from ghostfleet.chain.wire import MISSING, BatchRefused, Fault, encode_calls, encode_params, read_answers
-from ghostfleet.domain.values import AnswerClass
-from ghostfleet.errors import GhostFleetError, OtherEndpoint, TryAgain
+from ghostfleet.chain.wire import BatchRefused, Fault, encode_calls, encode_params, read_answers
+
+__all__ = [
+    "EndpointsUnavailable",
+    "GateClosed",
+    "NotServed",
+    "RpcEdge",
+    "RpcRefused",
+    "SendGate",
+    "SendOutcome",
+    "Unfit",
+]
 
 MAX_BATCH_BYTES = 1024 * 1024
 """A batch is closed when its calls are as large as this together; endpoints bound their request bodies."""
@@ -34,80 +57,12 @@ LONGEST_WAIT_FOR_ONE_SECS = 1.0
 """A question that only one endpoint can answer is not worth waiting longer for it."""
 GRACE_SECS = 1.0
 """A transport that does not keep to its own time limit is cut off after so much more."""
-FAULTS = frozenset({AnswerClass.ENDPOINT_FAULT, AnswerClass.RATE_LIMITED})
-"""Error objects that speak of the endpoint, not of the call."""
-
-
-class GateClosed(TryAgain):
-    """Nothing may leave: the fleet is paused, stopping, or its log cannot be written. No byte was sent."""
-
-
-class RpcRefused(GhostFleetError):
-    """The node answered the call with an error of the call's own (a revert, a bad argument)."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(f"{answer.cls}: {answer.message}")
-        self.answer = answer
-
-
-class EndpointsUnavailable(OtherEndpoint):
-    """No endpoint could answer: the message says which, and why."""
-
-
-class NotServed(EndpointsUnavailable):
-    """Every endpoint said that it does not serve this call (a method or history it does not have): asking again is no use."""
-
-
-class Unfit(Exception):
-    """A result is not of the shape that its call answers. What parsers given to `request` raise."""
 
 
 class SendGate(Protocol):
     """Asked just before bytes leave, held until the answer is in. Raises GateClosed."""
 
     def sending(self) -> AbstractAsyncContextManager[None]: ...
-
-
-class SendOutcome(msgspec.Struct, frozen=True):
-    """What became of a send: the node's result, or its refusal sorted. `endpoint` took it, or was to."""
-
-    endpoint: str
-    result: Any = None
-    answer: Answer | None = None
-
-
-def _as_it_is(result: Any) -> Any:
-    return result
-
-
-class _Call:
-    """One call on its way: what it asks, where it may go, and what has been tried."""
-
-    __slots__ = ("attempts", "avoid", "done", "kind", "leaving", "methods", "params", "parse", "timeout_secs", "wanted")
-
-    def __init__(self, kind: Kind, methods: Sequence[str], params: bytes, timeout_secs: float) -> None:
-        self.kind, self.methods, self.params, self.timeout_secs = kind, methods, params, timeout_secs
-        self.wanted: str | None = None
-        self.parse: Callable[[Any], Any] = _as_it_is
-        self.avoid: frozenset[str] = frozenset()
-        self.attempts = 0
-        self.leaving = False
-        self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    def method_at(self, endpoint: Endpoint) -> str:
-        """The first of its methods that the endpoint may know."""
-        return next((method for method in self.methods if method not in endpoint.unserved), self.methods[-1])
-
-    def rides_with(self, other: "_Call") -> bool:
-        return self.avoid == other.avoid and self.timeout_secs == other.timeout_secs
-
-    def succeed(self, result: Any) -> None:
-        if not self.done.done():
-            self.done.set_result(result)
-
-    def fail(self, problem: Exception) -> None:
-        if not self.done.done():
-            self.done.set_exception(problem)
 
 
 class RpcEdge:
@@ -131,7 +86,7 @@ class RpcEdge:
         self._gate = gate
         self._timeout_secs = request_timeout_secs
         self._on_call = on_call
-        self._queues: dict[tuple[Kind, str | None], deque[_Call]] = {}
+        self._queues: dict[tuple[Kind, str | None], deque[Call]] = {}
         self._waiting = 0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -172,7 +127,7 @@ class RpcEdge:
         *,
         endpoint: str | None = None,
         timeout_secs: float | None = None,
-        parse: Callable[[Any], Any] = _as_it_is,
+        parse: Callable[[Any], Any] = as_it_is,
     ) -> Any:
         """The result of a read, as `parse` makes of it; a result it finds Unfit is the endpoint's fault.
 
@@ -180,7 +135,7 @@ class RpcEdge:
         """
         if endpoint is not None and endpoint not in self._by_name:
             raise EndpointsUnavailable(f"{method}: {endpoint or 'that endpoint'} is not among the configured ones")
-        call = _Call(Kind.READ, (method,), encode_params(method, params), timeout_secs or self._timeout_secs)
+        call = Call(Kind.READ, (method,), encode_params(method, params), timeout_secs or self._timeout_secs)
         call.wanted, call.parse = endpoint, parse
         return await self._ask(call)
 
@@ -200,12 +155,12 @@ class RpcEdge:
         """
         kind = Kind.ALONE if alone else Kind.SEND
         params_json = encode_params(method, params)
-        call = _Call(kind, (method, *instead), params_json, timeout_secs or self._timeout_secs)
+        call = Call(kind, (method, *instead), params_json, timeout_secs or self._timeout_secs)
         outcome = await self._ask(call)
         assert isinstance(outcome, SendOutcome)
         return outcome
 
-    async def _ask(self, call: _Call) -> Any:
+    async def _ask(self, call: Call) -> Any:
         await self._let_in()
         self._queue_of(call).append(call)
         self._waiting += 1
@@ -228,7 +183,7 @@ class RpcEdge:
         if not self._open:
             raise EndpointsUnavailable("the edge is closed")
 
-    def _expire(self, call: _Call) -> None:
+    def _expire(self, call: Call) -> None:
         """Its time is up while it waits; bytes of a send that are leaving have the request's own time limit."""
         if not call.leaving:
             call.fail(EndpointsUnavailable(f"{call.methods[0]}: no answer in time: {self._standing(call.wanted)}"))
@@ -240,7 +195,7 @@ class RpcEdge:
     def _candidates(self, wanted: str | None) -> tuple[Endpoint, ...]:
         return self._endpoints if wanted is None else (self._by_name[wanted],)
 
-    def _queue_of(self, call: _Call) -> deque[_Call]:
+    def _queue_of(self, call: Call) -> deque[Call]:
         return self._queues.setdefault((call.kind, call.wanted), deque())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -277,7 +232,7 @@ class RpcEdge:
                     soonest = min(soonest, ready_at)
         return soonest
 
-    def _start_batch(self, queue: deque[_Call], now: float) -> float:
+    def _start_batch(self, queue: deque[Call], now: float) -> float:
         """Send the head of the queue off if an endpoint is free for it. When one will be, otherwise."""
         while queue:
             call = queue[0]
@@ -296,9 +251,9 @@ class RpcEdge:
             self._waiting -= 1
         return math.inf
 
-    def _take(self, queue: deque[_Call], most: int) -> list[_Call]:
+    def _take(self, queue: deque[Call], most: int) -> list[Call]:
         """The next batch: calls that can share a request, cancelled ones left out."""
-        batch: list[_Call] = []
+        batch: list[Call] = []
         size = 0
         most = 1 if queue[0].kind is Kind.ALONE else most
         while queue and len(batch) < most and size < MAX_BATCH_BYTES:
@@ -311,7 +266,7 @@ class RpcEdge:
                 size += len(call.params)
         return batch
 
-    async def _serve(self, endpoint: Endpoint, batch: list[_Call], *, probe: bool) -> None:
+    async def _serve(self, endpoint: Endpoint, batch: list[Call], *, probe: bool) -> None:
         """One batch at one endpoint, sends under the gate."""
         kind = batch[0].kind
         try:
@@ -327,15 +282,15 @@ class RpcEdge:
         except GateClosed as closed:
             for call in batch:
                 call.fail(GateClosed(str(closed)))
-        except asyncio.CancelledError:
+        except BaseException:  # closed under way, or a defect: nobody is left waiting, and it goes on up
             for call in batch:
-                _cut_off(endpoint, call)
+                cut_off(endpoint, call)
             raise
         finally:
             endpoint.give_back(kind, probe=probe)
             self._wake.set()
 
-    async def _exchange(self, endpoint: Endpoint, batch: list[_Call], *, probe: bool) -> None:
+    async def _exchange(self, endpoint: Endpoint, batch: list[Call], *, probe: bool) -> None:
         """Write the batch, read the answers, judge the endpoint by them, and settle every call."""
         loop = asyncio.get_running_loop()
         started, timeout_secs = loop.time(), batch[0].timeout_secs
@@ -352,8 +307,8 @@ class RpcEdge:
         except Fault as raised:
             fault = raised
         else:
-            outcomes = [_outcome(endpoint, call, answer) for call, answer in zip(batch, answers, strict=True)]
-            _judge(endpoint, outcomes, loop.time(), probe=probe)
+            outcomes = [outcome_of(endpoint, call, answer) for call, answer in zip(batch, answers, strict=True)]
+            judge(endpoint, outcomes, loop.time(), probe=probe)
             self._put_back(
                 [call for call, it in zip(batch, outcomes, strict=True) if not self._settle(endpoint, call, it)]
             )
@@ -367,7 +322,7 @@ class RpcEdge:
         self._put_back([call for call in batch if not self._settle(endpoint, call, fault)])
         self._report(methods, [fault] * len(batch), loop.time() - started)
 
-    async def _post(self, endpoint: Endpoint, batch: list[_Call], methods: list[str], timeout_secs: float) -> list[Any]:
+    async def _post(self, endpoint: Endpoint, batch: list[Call], methods: list[str], timeout_secs: float) -> list[Any]:
         first = self._next_id + 1
         self._next_id += len(batch)
         body = encode_calls(first, [(method, call.params) for method, call in zip(methods, batch, strict=True)])
@@ -379,11 +334,11 @@ class RpcEdge:
             raise Fault(str(fault), sent=fault.sent) from None
         return read_answers(response, first, len(batch))
 
-    def _settle(self, endpoint: Endpoint, call: _Call, outcome: Any) -> bool:
+    def _settle(self, endpoint: Endpoint, call: Call, outcome: Any) -> bool:
         """End the call with this outcome. False when it has to go on: to another endpoint, or by another method."""
         if call.kind is Kind.READ:
             if not isinstance(outcome, Fault):
-                _finish_read(call, outcome)
+                finish_read(call, outcome)
                 return True
             return self._again_elsewhere(endpoint, call, outcome)
         call.leaving = False
@@ -393,15 +348,15 @@ class RpcEdge:
             return False
         if isinstance(outcome, Fault) and not outcome.sent:
             return self._again_elsewhere(endpoint, call, outcome)
-        call.succeed(_send_outcome(endpoint, outcome))
+        call.succeed(send_outcome(endpoint, outcome))
         return True
 
-    def _again_elsewhere(self, endpoint: Endpoint, call: _Call, fault: Fault) -> bool:
+    def _again_elsewhere(self, endpoint: Endpoint, call: Call, fault: Fault) -> bool:
         """Whether that was the last try: the caller then hears why."""
         call.avoid |= {endpoint.name}
         others = any(it.name not in call.avoid for it in self._candidates(call.wanted))
         reason = f"{call.methods[0]}: {endpoint.name}: {endpoint.scrub(fault.reason)}"
-        if isinstance(fault, _NotServedHere) and not others:
+        if isinstance(fault, NotServedHere) and not others:
             call.fail(NotServed(reason))
         elif call.attempts >= MAX_ATTEMPTS or call.done.done():
             call.fail(EndpointsUnavailable(reason))
@@ -409,7 +364,7 @@ class RpcEdge:
             return False
         return True
 
-    def _put_back(self, calls: Sequence[_Call]) -> None:
+    def _put_back(self, calls: Sequence[Call]) -> None:
         """To the head of their queues, in their order."""
         for call in reversed(calls):
             call.leaving = False
@@ -420,85 +375,3 @@ class RpcEdge:
         for method, outcome in zip(methods, outcomes, strict=True):
             what = "fault" if isinstance(outcome, Fault) else "refused" if isinstance(outcome, Answer) else "answered"
             self._on_call(method, secs, what)
-
-
-class _NotServedHere(Fault):
-    """The endpoint answers well, only not this call."""
-
-
-def _outcome(endpoint: Endpoint, call: _Call, answer: Any) -> Any:
-    """A result, an Answer that speaks of the call, or a Fault that speaks of the endpoint."""
-    if answer is MISSING:
-        return Fault("the call was left unanswered")
-    if isinstance(answer, Answer):
-        answer = msgspec.structs.replace(answer, message=endpoint.scrub(answer.message))
-        if call.kind is not Kind.READ:
-            return answer
-        if not_served(answer):
-            return _NotServedHere(answer.message)
-        if answer.cls in FAULTS:
-            limited = answer.cls is AnswerClass.RATE_LIMITED
-            return Fault(answer.message, limited=limited, retry_after_secs=answer.retry_after_secs)
-        return answer
-    try:
-        return call.parse(answer)
-    except Unfit as unfit:
-        return Fault(str(unfit))
-
-
-def _judge(endpoint: Endpoint, outcomes: Sequence[Any], now: float, *, probe: bool) -> None:
-    """What a batch of answers says of its endpoint, once for the batch."""
-    faults = [it for it in outcomes if _speaks_of_endpoint(it)]
-    limited = [it for it in faults if _is_limit(it)]
-    if len(faults) < len(outcomes) or limited:
-        endpoint.answered()
-    else:
-        endpoint.failed(now, _words(faults[0]), probe=probe)
-    if limited:
-        secs = [it.retry_after_secs for it in limited if it.retry_after_secs is not None]
-        endpoint.limited(now, max(secs, default=None))
-    else:
-        endpoint.unlimited()
-
-
-def _speaks_of_endpoint(outcome: Any) -> bool:
-    if isinstance(outcome, Answer):
-        return outcome.cls in FAULTS and not not_served(outcome)
-    return isinstance(outcome, Fault) and not isinstance(outcome, _NotServedHere)
-
-
-def _is_limit(outcome: Answer | Fault) -> bool:
-    return outcome.limited if isinstance(outcome, Fault) else outcome.cls is AnswerClass.RATE_LIMITED
-
-
-def _words(outcome: Answer | Fault) -> str:
-    return outcome.reason if isinstance(outcome, Fault) else outcome.message
-
-
-def _finish_read(call: _Call, outcome: Any) -> None:
-    if isinstance(outcome, Answer):
-        call.fail(RpcRefused(outcome))
-    else:
-        call.succeed(outcome)
-
-
-def _send_outcome(endpoint: Endpoint, outcome: Any) -> SendOutcome:
-    """What the caller of a send hears. After a fault nobody knows whether the node has it."""
-    if isinstance(outcome, Fault):
-        cls = AnswerClass.RATE_LIMITED if outcome.limited else AnswerClass.ENDPOINT_FAULT
-        message = endpoint.scrub(outcome.reason)
-        return SendOutcome(
-            endpoint.name, None, Answer(cls=cls, message=message, retry_after_secs=outcome.retry_after_secs)
-        )
-    if isinstance(outcome, Answer):
-        return SendOutcome(endpoint.name, None, outcome)
-    return SendOutcome(endpoint.name, outcome)
-
-
-def _cut_off(endpoint: Endpoint, call: _Call) -> None:
-    """The edge is closed while a call is under way. Of a send nobody knows now whether it arrived."""
-    if call.leaving:
-        lost = Answer(cls=AnswerClass.MAYBE_SENT, message="the edge was closed before the answer came")
-        call.succeed(SendOutcome(endpoint.name, None, lost))
-    else:
-        call.fail(EndpointsUnavailable("the edge is closed"))
