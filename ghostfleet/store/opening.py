@@ -26,12 +26,12 @@ async def opened(recorder: Recorder) -> Opened:
     """Raises LogCorrupt, saying what does not fit."""
     stated, projected = await recorder.stated_head()
     head = await recorder.head()
+    _check_witness(recorder.witnessed(), head)
     if head != stated:
         raise LogCorrupt(
             f"the log ends at position {head.position} ({head.hash}), but its last commit ended at {stated.position}"
             f" ({stated.hash}): rows were lost or changed. Restore it from a backup"
         )
-    _check_witness(recorder.witnessed(), head)
     counted = await recorder.versions()
     if sum(count for _, count in counted.values()) != head.position:
         raise LogCorrupt(

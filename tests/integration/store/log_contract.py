@@ -147,6 +147,16 @@ class LogContract:
         assert sum(text.endswith("1/a") for text in texts) == 12, "those not cancelled all happened"
         assert (await log.verify()).ok
 
+    async def test_an_append_cancelled_while_it_waits_never_happens(self, log: EventLog) -> None:
+        appends = [asyncio.create_task(log.append([note(str(n))], time_us=T0_US)) for n in range(3)]
+        await asyncio.sleep(0)
+        appends[1].cancel()
+        await asyncio.gather(*appends, return_exceptions=True)
+        assert [it.event.reason for it in await everything(log) if isinstance(it.event, ev.ServiceStopped)] == [
+            "0",
+            "2",
+        ]
+
     async def test_a_read_may_be_left_at_any_point(self, log: EventLog) -> None:
         await log.append([note(str(n)) for n in range(5000)], time_us=T0_US)
         async with contextlib.aclosing(log.read()) as events:
