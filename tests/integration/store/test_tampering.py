@@ -142,7 +142,7 @@ async def test_rows_taken_from_the_end_are_missed(path: Path) -> None:
     with pytest.raises(LogCutBack, match="positions 16 to 20"):
         await open_log(f"sqlite:///{path}")
     path.with_name("log.db.witness").unlink()
-    with pytest.raises(LogCorrupt, match="position 15 .* its last commit ended at 20"):
+    with pytest.raises(LogCorrupt, match=r"position 15 .* its last commit ended at 20"):
         await open_log(f"sqlite:///{path}")
 
 
