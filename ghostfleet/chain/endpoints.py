@@ -182,7 +182,7 @@ class Endpoint:
 
     def batch_refused(self, now: float, size: int, *, too_large: bool) -> None:
         """It takes no batches, or none so large. Remembered for a while."""
-        self._batch_limit = max(size // 2, 1) if too_large else 1
+        self._batch_limit = min(max(size // 2, 1), self._batch_limit) if too_large else 1
         self._batch_again_at = now + BATCH_AGAIN_SECS
 
     def standing(self, now: float) -> str:
