@@ -17,7 +17,6 @@ _RETRY_IN = re.compile(r"retry in (\d+(?:\.\d+)?)\s*s", re.IGNORECASE)
 _NONCE = re.compile(
     r"(?:current nonce|expected nonce|next nonce|account nonce|state)[^\d]{0,4}(\d{1,20})\b", re.IGNORECASE
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,13 +163,19 @@ NO_HISTORY = ("missing trie node", "header not found", "block is out of range", 
 """An endpoint without old blocks or states says so; another may have them."""
 
 
+def one_line(text: str) -> str:
+    """Somebody else's words, safe to record and to print: no control or other invisible characters, bounded."""
+    shown = "".join(char if char.isprintable() else " " for char in text[: 2 * MAX_MESSAGE])
+    return " ".join(shown.split())[:MAX_MESSAGE]
+
+
 def clean(message: str) -> str:
-    """A node's words, safe to record: one line, no control characters, bounded."""
-    text = _CONTROL.sub(" ", message).strip()
+    """A node's words on one line, without the prefixes that some put before them."""
+    text = one_line(message)
     while True:
         stripped = _PREFIX.sub("", text)
         if stripped == text:
-            return text[:MAX_MESSAGE]
+            return text
         text = stripped
 
 

@@ -3,9 +3,10 @@ times are the event loop's seconds and come in as arguments."""
 
 import hashlib
 import math
+import re
 from collections.abc import Callable
 from enum import Enum
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -28,6 +29,7 @@ MAX_ALONE_IN_FLIGHT = 64
 MIN_SECRET_CHARS = 8
 """A part of a URL's path or query that is shorter is a word, not a credential."""
 MAX_REASON = 200
+_WORDS = re.compile(r"[^/?#&=;:,@+ ]+")
 
 OnChange = Callable[[str, bool, str], None]
 """Called with (endpoint, tripped, reason) when it trips or recovers."""
@@ -70,12 +72,12 @@ def secrets_of(url: str) -> tuple[str, ...]:
     """The parts of a URL that may be credentials, longest first: a node may repeat them in what it says."""
     try:
         parts = urlsplit(url)
+        rest, user = f"{parts.path}?{parts.query}#{parts.fragment}", (parts.username or "", parts.password or "")
     except ValueError:
-        return (url,)
-    words = [*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query)), parts.fragment]
-    found = {url, parts.path.strip("/"), parts.query, *words, *map(unquote, words)}
-    found = {word for word in found if len(word) >= MIN_SECRET_CHARS}
-    found |= {word for part in (parts.username, parts.password) if part for word in (part, unquote(part))}
+        rest, user = url, ("", "")
+    words = _WORDS.findall(rest) + _WORDS.findall(unquote(rest))
+    found = {word for word in (url, *words) if len(word) >= MIN_SECRET_CHARS}
+    found |= {word for part in user if part for word in (part, unquote(part))}
     return tuple(sorted(found, key=lambda word: (-len(word), word)))
 
 

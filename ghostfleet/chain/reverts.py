@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from eth_abi.abi import decode as abi_decode
 from eth_abi.exceptions import DecodingError
 
+from ghostfleet.chain.answers import one_line
+
 ERROR, PANIC = bytes.fromhex("08c379a0"), bytes.fromhex("4e487b71")
-MAX_TEXT = 200
+MAX_REASON = 1000
 PANICS = {
     0x01: "assertion failed",
     0x11: "arithmetic overflow",
@@ -39,11 +41,11 @@ def decode_revert(data: bytes, errors: Mapping[bytes, tuple[str, tuple[str, ...]
     except (DecodingError, OverflowError, UnicodeDecodeError):
         return name or f"error 0x{selector.hex()}"
     if selector == ERROR:
-        return str(values[0])[:MAX_TEXT]
+        return one_line(values[0])
     if selector == PANIC:
         return f"Panic: {PANICS.get(values[0], hex(values[0]))}"
-    return f"{name}({', '.join(_word(value) for value in values)})" if types else name
+    return f"{name}({', '.join(_word(value) for value in values)})"[:MAX_REASON] if types else name
 
 
 def _word(value: object) -> str:
-    return ("0x" + value.hex() if isinstance(value, bytes) else str(value))[:MAX_TEXT]
+    return one_line("0x" + value.hex() if isinstance(value, bytes) else str(value))
