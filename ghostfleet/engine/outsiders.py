@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ghostfleet.chain.edge import RpcRefused
+from ghostfleet.chain.edge import NotServed, RpcRefused
 from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.state import Candidate
@@ -32,7 +32,7 @@ async def find_taker(world: World, address: Address, nonce: int) -> Taker | None
     head = await world.heads.first()
     try:
         number = await _block_of_nonce(world, address, nonce, head.number)
-    except RpcRefused:
+    except (RpcRefused, NotServed):
         number = None
     numbers = [number] if number is not None else range(max(head.number - SCAN_BLOCKS, 0), head.number + 1)
     for candidate in numbers:

@@ -60,13 +60,15 @@ class FleetService:
         """Durable, and nothing leaves any more, when it returns. A log that cannot take it leaves the gate shut all the same."""
         self._gate.shut()
         recorded = await self._live.commit(partial(_paused, command=command))
-        await self._gate.close()
+        if self.state.fleet.paused is not None:  # else a resume came right after, and has the last word
+            await self._gate.close()
         return recorded[-1]
 
     async def resume(self, command: AdminCommand) -> ev.Recorded:
         """Ends a pause, whoever asked for it."""
         recorded = await self._live.commit(partial(_resumed, command=command))
-        self._gate.open()
+        if self.state.fleet.paused is None:  # else a pause came right after
+            self._gate.open()
         return recorded[-1]
 
     async def reset(self, command: AdminCommand) -> ev.Recorded:

@@ -199,6 +199,8 @@ def admin(simulation: "Simulation", random: Random) -> None:
     def command() -> None:
         wanted = random.choice(("pause", "pause", "resume", "resume", "reset"))
         simulation.ask(wanted, random.choice([it.id for it in simulation.loaded.wallets]) if wanted == "reset" else "")
+        if wanted != "reset" and random.random() < 0.3:
+            simulation.ask("resume" if wanted == "pause" else "pause")
 
     _often(simulation, random, 12.0, command)
 

@@ -130,6 +130,7 @@ class Simulation:
         self.quiet_since: float | None = None
         self._open_then: set[tuple[str, int]] = set()
         self._done = False
+        self._resumes_asked = 0
 
     # --- the whole of it -----------------------------------------------------------------------------------------------
 
@@ -254,10 +255,13 @@ class Simulation:
         service = running.service
         try:
             if command == "pause":
+                resumes = self._resumes_asked
                 await service.pause(asked)
-                self.promises.paused = True
+                if resumes == self._resumes_asked:
+                    self.promises.paused = True
                 self.universe.story("operator: the pause was answered")
             elif command == "resume":
+                self._resumes_asked += 1
                 self.promises.paused = False
                 await service.resume(asked)
             else:

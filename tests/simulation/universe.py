@@ -16,6 +16,9 @@ class Violation(BaseException):
         self.promise = promise
         self.what = what
 
+    def __reduce__(self) -> tuple[type["Violation"], tuple[str, str]]:
+        return Violation, (self.promise, self.what)
+
 
 class Universe:
     """True time in seconds since the start, and what happens when. Order follows from time, then from order of asking."""
