@@ -213,8 +213,9 @@ def supersede(
 
 
 def pause(state: Candidate, actor: str, reason: str, correlation: str = "") -> list[ev.NewEvent]:
-    """FleetPaused, unless the fleet is paused already."""
-    if state.fleet.paused is not None:
+    """FleetPaused, unless the fleet is paused already. A pause of the settings gives way to one that outlives them."""
+    paused = state.fleet.paused
+    if paused is not None and (paused.actor != CONFIG_ACTOR or actor == CONFIG_ACTOR):
         return []
     return [ev.NewEvent(ev.FLEET_STREAM, ev.FleetPaused(actor=actor, reason=reason), correlation)]
 

@@ -30,6 +30,7 @@ def end(simulation: "Simulation") -> None:
     for node in simulation.nodes:
         old = node.habits
         node.habits = Habits(refuses_gaps=old.refuses_gaps, history=old.history, sync=old.sync)
+        node.announce()
     chain = simulation.chain
     chain.stalled, chain.inclusion, chain.fee_drift = False, 0.95, 0.0
     chain.head.next_base_fee_wei = min(chain.head.next_base_fee_wei, 5 * 10**9)

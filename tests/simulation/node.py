@@ -211,9 +211,17 @@ class Node:
         if refused:
             raise RpcError(-32000, refused)
         if self._random.random() >= habits.keeps_to_itself:
-            for peer in self.peers:
-                self._universe.after(self._random.uniform(0.01, 0.8), lambda peer=peer: peer.hear(tx))  # type: ignore[misc]
-            self._universe.after(self._random.uniform(0.01, 0.8), lambda: self._to_builder(tx))
+            self._pass_on(tx)
+
+    def announce(self) -> None:
+        """Pass on all that waits here, as nodes do when they are well."""
+        for tx in list(self.pool.waiting.values()):
+            self._pass_on(tx)
+
+    def _pass_on(self, tx: Tx) -> None:
+        for peer in self.peers:
+            self._universe.after(self._random.uniform(0.01, 0.8), lambda peer=peer: peer.hear(tx))  # type: ignore[misc]
+        self._universe.after(self._random.uniform(0.01, 0.8), lambda: self._to_builder(tx))
 
     def _to_builder(self, tx: Tx) -> None:
         if tx.nonce >= self._chain.head.nonce(tx.sender):
