@@ -21,7 +21,7 @@ from ghostfleet.domain.values import SECOND_US, AnswerClass, JsonObject, Unsigne
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.follow import Follower
 from ghostfleet.engine.outsiders import note_outside_transactions
-from ghostfleet.engine.signing import estimate_gas, sign_attempt
+from ghostfleet.engine.signing import GIVEAWAY_GAS, estimate_gas, sign_attempt
 from ghostfleet.engine.trouble import describe, park, revert_reason
 from ghostfleet.engine.world import World
 from ghostfleet.errors import StopService, TryAgain
@@ -172,7 +172,7 @@ class Lane:
         try:
             gas = await estimate_gas(world, wallet, choice)
         except RpcRefused as refused:
-            await self._refused_in_estimation(decided, refused, observed)
+            await self._refused_in_estimation(decided, refused)
             return None
         fees = await world.fees.suggest(await world.heads.first())
         need_wei = choice.call.value_wei + gas * fees.max_fee_wei
@@ -222,11 +222,11 @@ class Lane:
             events.append(ev.BalanceObserved(balance_wei=observed.facts.balance_wei))
         await self._world.live.write(decisions.for_wallet(self.name, "", events))
 
-    async def _refused_in_estimation(self, decided: ev.ActionDecided, refused: RpcRefused, observed: Observed) -> None:
+    async def _refused_in_estimation(self, decided: ev.ActionDecided, refused: RpcRefused) -> None:
         """The node says now that it would fail: no nonce is spent. Whose fault it is, the plugin knows."""
         plugin = self._world.plugins[decided.plugin]
         if refused.answer.cls is AnswerClass.INSUFFICIENT_FUNDS:
-            await self._park(max(decided.call.value_wei, observed.facts.balance_wei) + 1, observed.facts.balance_wei)
+            await self._short_of_funds(decided)
             return
         reason = revert_reason(refused, plugin.errors)
         verdict = plugin.judge(decided.kind, reason)
@@ -237,6 +237,18 @@ class Lane:
             until_us = self._world.clock.now_us() + int(verdict.rest_secs * SECOND_US)
             rested = ev.WalletRested(reason=reason, until_us=max(until_us, decided.next_turn_us))
             await self._world.live.write(decisions.for_wallet(self.name, "", [rested]))
+
+    async def _short_of_funds(self, decided: ev.ActionDecided) -> None:
+        """The node says the wallet cannot pay, after a balance that said it can: read again, and wait for the least it needs."""
+        world = self._world
+        fees = await world.fees.suggest(await world.heads.first())
+        need_wei = decided.call.value_wei + GIVEAWAY_GAS * fees.max_fee_wei
+        balance_wei = await world.chain.balance(self.wallet.address)
+        if balance_wei < need_wei:
+            await self._park(need_wei, balance_wei)
+            return
+        rested = ev.WalletRested(reason="a node says insufficient funds", until_us=decided.next_turn_us)
+        await world.live.write(decisions.for_wallet(self.name, "", [rested]))
 
     async def _reject(self, decided: ev.ActionDecided, error_class: str, reason: str, *, counts: bool) -> None:
         rules = self._world.rules

@@ -9,6 +9,7 @@ from typing import Any
 
 from ghostfleet.config.loaded import Loaded
 from ghostfleet.domain import events as ev
+from ghostfleet.domain.decisions import CONFIG_ACTOR
 from ghostfleet.domain.slot import Pending
 from ghostfleet.domain.state import State, encode_state
 from ghostfleet.domain.values import DAY_US, HOUR_US, MINUTE_US, Address, AnswerClass, Hash
@@ -198,6 +199,11 @@ class Promises:
         if most and sum(wei for _, wei in gas) + event.gas * event.fees.max_fee_wei > most:
             self._violated("limits hold", f"{name}: more gas than {most} wei in a day")
 
+    def at_limit(self, name: str) -> bool:
+        """Whether the wallet has used up what it may do in an hour."""
+        most = self.loaded.safety.max_actions_per_hour if self.loaded is not None else 0
+        return bool(most) and len(self._hours.get(name, ())) >= most
+
     def _mined(self, name: str, event: ev.TransactionMined) -> None:
         block = self.chain.by_hash.get(event.block.hash)
         if block is None or block.number != event.block.number:
@@ -251,6 +257,13 @@ class Promises:
             self._violated("dropped needs several answers", f"{event.endpoint} said {said - before} times it lacks {event.hash}")
         self._unknown_before[event.endpoint, event.hash] = said
 
+    def _resumed(self, name: str, event: ev.FleetResumed) -> None:
+        paused = self.shadow.fleet.paused
+        if event.actor == CONFIG_ACTOR:
+            if paused is None or paused.actor != CONFIG_ACTOR:
+                self._violated("stop means stop", f"the settings end a pause of {paused}")
+            self.paused = False
+
     def _error(self, name: str, event: ev.ErrorRecorded) -> None:
         if event.error_class == "defect":
             self._violated("no defect", f"{name}: {event.message}")
@@ -292,6 +305,7 @@ CHECKS: dict[type[ev.Event], Callable[[Promises, str, Any], None]] = {
     ev.OutsideTransactionSeen: Promises._outside,
     ev.NonceResynced: Promises._resynced,
     ev.TransactionDropped: Promises._dropped,
+    ev.FleetResumed: Promises._resumed,
     ev.ErrorRecorded: Promises._error,
     ev.ActionRejected: Promises._rejected,
 }

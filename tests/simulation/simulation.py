@@ -35,7 +35,7 @@ SNAPSHOT_EVERY_EVENTS = 60
 SETTLE_SECS = 1500.0
 """Once faults have stopped, everything is well again within this: the longest rests of breakers, limits and back-offs."""
 LOOK_SECS = 3.0
-MAX_RUNS = 40
+MAX_RUNS = 500
 
 
 class WatchedDisk(MemoryDisk):
@@ -131,6 +131,8 @@ class Simulation:
         self._open_then: set[tuple[str, int]] = set()
         self._done = False
         self._resumes_asked = 0
+        self._unwritten_pause = False
+        """A pause that the log could not take holds until somebody resumes: so it was answered."""
 
     # --- the whole of it -----------------------------------------------------------------------------------------------
 
@@ -268,6 +270,7 @@ class Simulation:
                 await service.reset(asked)
         except GhostFleetError as problem:
             self.universe.story(f"operator: {command} failed: {problem}")
+            self._unwritten_pause |= command == "pause"
 
     def set_full(self, why: str) -> None:
         """The disk takes nothing any more, or does again."""
@@ -317,7 +320,8 @@ class Simulation:
     def _operate(self) -> None:
         """What an operator does after an incident."""
         state = self.promises.shadow
-        if state.fleet.paused is not None:
+        if state.fleet.paused is not None or self._unwritten_pause:
+            self._unwritten_pause = False
             self.ask("resume")
         for name, wallet in state.wallets.items():
             if isinstance(wallet.breaker, Tripped) and wallet.breaker.until_us > self.universe.now_us() + 120_000_000:
@@ -338,7 +342,9 @@ class Simulation:
             found = state.wallets.get(wallet.id)
             if found is None:
                 return f"{wallet.id} is not registered"
-            if self.promises.opened_at.get(wallet.id, -1.0) < (self.quiet_since or 0.0) and not _may_rest(found):
+            if self.promises.opened_at.get(wallet.id, -1.0) < (self.quiet_since or 0.0) and not (
+                found.rest.startswith("limit reached") or self.promises.at_limit(wallet.id)
+            ):
                 return f"{wallet.id} does not act: {msgspec.json.encode(found, enc_hook=str).decode()[:1500]}"
         return ""
 
@@ -359,10 +365,6 @@ class Simulation:
     def _log_bytes(self) -> bytes:
         rows = [row for commit in self.disk.durable for row in commit.rows]
         return msgspec.json.encode([rows, str(self.chain.head.hash)], enc_hook=str)
-
-
-def _may_rest(wallet: Any) -> bool:
-    return bool(wallet.rest.startswith("limit reached"))
 
 
 async def _verified(disk: MemoryDisk) -> str:
