@@ -2,6 +2,7 @@
 
 import coincurve
 import pytest
+import rlp
 from eth_account import Account
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,6 +58,30 @@ def test_bytes_that_are_no_transaction_are_refused_with_a_value_error(raw: bytes
         transactions.decode(raw)
 
 
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(unsigned, st.data())
+def test_only_the_bytes_that_were_signed_decode_to_what_was_signed(tx: Unsigned, data: st.DataObject) -> None:
+    key = coincurve.PrivateKey(b"\1" * 32)
+    raw = bytes(transactions.sign(tx, key).raw)
+    at = data.draw(st.integers(0, len(raw)))
+    other = raw[:at] + data.draw(st.binary(max_size=3)) + raw[at + data.draw(st.integers(0, 3)) :]
+    try:
+        decoded, sender = transactions.decode(other)
+    except ValueError:
+        return
+    assert other == raw or (decoded, sender) != transactions.decode(raw)
+
+
+@pytest.mark.parametrize("field", [0, 1, 4, 6, 9, 10, 11])
+def test_a_number_with_a_leading_zero_is_refused(field: int) -> None:
+    tx = Unsigned(chain_id=1, nonce=2, call=Call(to=Address(b"\3" * 20), value_wei=4), gas=21_000, fees=Fees(6, 5))
+    fields = rlp.decode(bytes(transactions.sign(tx, coincurve.PrivateKey(b"\1" * 32)).raw)[1:])
+    assert transactions.decode(b"\2" + rlp.encode(fields))[0] == tx
+    fields[field] = b"\0" + fields[field]
+    with pytest.raises(ValueError, match="EIP-1559"):
+        transactions.decode(b"\2" + rlp.encode(fields))
+
+
 def history(base_fee_wei: int, *tips_wei: int) -> FeeHistory:
     return FeeHistory(base_fees_wei=(1, base_fee_wei), tips_wei=tips_wei)
 
@@ -92,6 +117,10 @@ def test_a_bump_raises_both_caps_by_a_tenth_at_least_or_is_refused(
     assert new.priority_fee_wei > old.priority_fee_wei
     assert new.priority_fee_wei <= new.max_fee_wei
     assert cap is None or new.max_fee_wei <= cap
+
+
+def test_a_tip_above_the_cap_does_not_keep_a_bump_from_using_it() -> None:
+    assert bump(Fees(100, 1), Fees(900, 800), 150) == Fees(150, 150)
 
 
 def test_a_bump_reaches_the_suggestion_when_the_base_fee_jumped() -> None:

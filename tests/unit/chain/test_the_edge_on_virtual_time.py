@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -415,6 +416,26 @@ def test_a_send_whose_caller_is_gone_does_not_leave() -> None:
             waiting.cancel()
             await asyncio.sleep(20)
         assert len(nodes.log) == 1
+
+    virtual_time.run(story())
+
+
+def test_a_send_whose_caller_is_gone_while_the_gate_makes_it_wait_does_not_leave() -> None:
+    class SlowGate(Gate):
+        @asynccontextmanager
+        async def sending(self) -> Any:
+            await asyncio.sleep(5)
+            async with super().sending():
+                yield
+
+    async def story() -> None:
+        nodes = Nodes(only=well)
+        async with nodes.edge(SlowGate()) as edge:
+            gone, stays = (asyncio.create_task(edge.send(PLAIN, [RAW])) for _ in range(2))
+            await asyncio.sleep(1)
+            gone.cancel()
+            await stays
+        assert nodes.methods_at("only") == [PLAIN]
 
     virtual_time.run(story())
 
