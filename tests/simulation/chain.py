@@ -22,7 +22,9 @@ TRANSFER_GAS, CALL_GAS = 21_000, 50_000
 BLOCK_GAS = 30_000_000
 CONTRACT = Address(bytes.fromhex("c0" * 20))
 SINK = Address(bytes.fromhex("51" * 20))
-REVERT_DATA = bytes.fromhex("08c379a0") + (32).to_bytes(32, "big") + (6).to_bytes(32, "big") + b"closed".ljust(32, b"\0")
+REVERT_DATA = (
+    bytes.fromhex("08c379a0") + (32).to_bytes(32, "big") + (6).to_bytes(32, "big") + b"closed".ljust(32, b"\0")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +139,15 @@ class SimulatedChain:
         self._decoded: dict[bytes, Tx] = {}
         self._salt = 0
         genesis = Block(
-            0, self._hash_of(None, 0), None, self._time(), FIRST_BASE_FEE_WEI, FIRST_BASE_FEE_WEI, False, {}, dict(funded)
+            0,
+            self._hash_of(None, 0),
+            None,
+            self._time(),
+            FIRST_BASE_FEE_WEI,
+            FIRST_BASE_FEE_WEI,
+            False,
+            {},
+            dict(funded),
         )
         self._add(genesis)
         universe.after(BLOCK_SECS, self._tick)

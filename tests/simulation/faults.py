@@ -54,7 +54,12 @@ def _often(simulation: "Simulation", random: Random, every_secs: float, strike: 
 
 
 def _spells(
-    simulation: "Simulation", random: Random, every_secs: float, secs: float, on: Callable[[], None], off: Callable[[], None]
+    simulation: "Simulation",
+    random: Random,
+    every_secs: float,
+    secs: float,
+    on: Callable[[], None],
+    off: Callable[[], None],
 ) -> None:
     """Spells of trouble."""
 

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ghostfleet.domain.values import Address, Hash
-from tests.simulation.chain import CALL_GAS, CHAIN_ID, CONTRACT, REVERT_DATA, TRANSFER_GAS, Block, Pool, SimulatedChain, Tx
+from tests.simulation.chain import (
+    CALL_GAS,
+    CHAIN_ID,
+    CONTRACT,
+    REVERT_DATA,
+    TRANSFER_GAS,
+    Block,
+    Pool,
+    SimulatedChain,
+    Tx,
+)
 from tests.simulation.universe import Universe
 
 SYNC_WAIT_SECS = 10.0

@@ -5,20 +5,26 @@
 
 from collections import deque
 from collections.abc import Callable
+from random import Random
 from typing import Any
+
+import msgspec
 
 from ghostfleet.config.loaded import Loaded
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.decisions import CONFIG_ACTOR
 from ghostfleet.domain.slot import Pending
 from ghostfleet.domain.state import State, encode_state
-from ghostfleet.domain.values import DAY_US, HOUR_US, MINUTE_US, Address, AnswerClass, Hash
+from ghostfleet.domain.values import DAY_US, HOUR_US, MINUTE_US, Address, AnswerClass, Hash, decode_octets
 from ghostfleet.domain.wallet import BrokenFold
 from ghostfleet.engine.gaps import FILL_GAP
+from ghostfleet.plugins.api import Action, WalletFacts
 from ghostfleet.store.codec import CODEC
-from tests.simulation.chain import Block, SimulatedChain
+from tests.simulation.chain import CHAIN_ID, Block, SimulatedChain
 from tests.simulation.memory_recorder import Commit
 from tests.simulation.node import Node
+from tests.simulation.practice import PracticePlugin, PracticeSettings, PracticeView
+from tests.simulation.settings import PROFILES
 from tests.simulation.universe import Universe
 
 UNKNOWN_ANSWERS_BEFORE_DROPPED = 3
@@ -55,6 +61,8 @@ class Promises:
         self._gas: dict[str, deque[tuple[int, int]]] = {}
         self._unknown_before: dict[tuple[str, Hash], int] = {}
         self._compared = -1
+        self._final_ones: set[Hash] = set()
+        self._limit_rests: dict[str, int] = {}
         self._fleet_keys = {address: name for name, address in addresses.items()}
         chain.on_block.append(self.on_block)
         chain.on_gone.append(self.on_gone)
@@ -65,7 +73,9 @@ class Promises:
         """Bytes are leaving the service."""
         tx = self.chain.decode(bytes.fromhex(raw_hex[2:]))
         if tx.hash not in self.signed:
-            self._violated("signed bytes are durable before they leave", f"{tx.hash} of nonce {tx.nonce} is not in the log")
+            self._violated(
+                "signed bytes are durable before they leave", f"{tx.hash} of nonce {tx.nonce} is not in the log"
+            )
         if self.paused:
             self._violated("stop means stop", f"{tx.hash} leaves although the pause was answered")
         if self.loaded is not None and self.loaded.run.dry_run:
@@ -95,6 +105,8 @@ class Promises:
 
     def on_gone(self, block: Block) -> None:
         for done in block.done:
+            if done.tx.hash in self._final_ones:
+                self._violated("final is final", f"{done.tx.hash} was taken back with block {block.number}")
             if done.success and done.tx.hash in self.signed and done.tx.effect is not None:
                 self._effects.pop(done.tx.effect, None)
 
@@ -146,7 +158,9 @@ class Promises:
             self._replacement(name, event)
             return
         if event.action_id in self._nonce_of:
-            self._violated("one action, one nonce", f"{event.action_id} at {self._nonce_of[event.action_id]} and {event.nonce}")
+            self._violated(
+                "one action, one nonce", f"{event.action_id} at {self._nonce_of[event.action_id]} and {event.nonce}"
+            )
         self._nonce_of[event.action_id] = event.nonce
         if wallet.deciding is not None and wallet.deciding.kind == FILL_GAP:
             return
@@ -166,8 +180,13 @@ class Promises:
         slot = self.shadow.wallets[name].slot(event.nonce)
         assert isinstance(slot, Pending)
         old = slot.newest.fees
-        if event.fees.max_fee_wei * 100 < old.max_fee_wei * 110 or event.fees.priority_fee_wei * 100 < old.priority_fee_wei * 110:
-            self._violated("a replacement outbids", f"{event.action_id} attempt {event.attempt}: {old} then {event.fees}")
+        if (
+            event.fees.max_fee_wei * 100 < old.max_fee_wei * 110
+            or event.fees.priority_fee_wei * 100 < old.priority_fee_wei * 110
+        ):
+            self._violated(
+                "a replacement outbids", f"{event.action_id} attempt {event.attempt}: {old} then {event.fees}"
+            )
         if len(slot.attempts) >= 16:
             self._violated("everything has a bound", f"{event.action_id} has {len(slot.attempts)} attempts")
         if self.shadow.fleet.paused is not None:
@@ -200,9 +219,23 @@ class Promises:
             self._violated("limits hold", f"{name}: more gas than {most} wei in a day")
 
     def at_limit(self, name: str) -> bool:
-        """Whether the wallet has used up what it may do in an hour."""
-        most = self.loaded.safety.max_actions_per_hour if self.loaded is not None else 0
-        return bool(most) and len(self._hours.get(name, ())) >= most
+        """Whether the wallet waits because of a limit, be it one of earlier settings."""
+        return self._limit_rests.get(name) == self.shadow.wallets[name].next_turn_us
+
+    def _rested(self, name: str, event: ev.WalletRested) -> None:
+        if event.reason.startswith("limit reached"):
+            self._limit_rests[name] = event.until_us
+
+    def _decided(self, name: str, event: ev.ActionDecided) -> None:
+        """The decision can be made again from what it recorded."""
+        if event.kind == FILL_GAP:
+            return
+        seen = msgspec.convert(event.observation["wallet"], WalletFacts, dec_hook=decode_octets)
+        view = msgspec.convert(event.observation["view"], PracticeView)
+        plugin = PracticePlugin(PracticeSettings(), chain_id=CHAIN_ID)
+        again = plugin.decide(view, seen, PROFILES[event.profile], Random(event.seed))
+        if not isinstance(again, Action) or (again.kind, again.call) != (event.kind, event.call):
+            self._violated("nothing unexplained", f"{event.action_id} cannot be decided again: {again}")
 
     def _mined(self, name: str, event: ev.TransactionMined) -> None:
         block = self.chain.by_hash.get(event.block.hash)
@@ -211,7 +244,9 @@ class Promises:
             return
         done = next((it for it in block.done if it.tx.hash == event.hash), None)
         if done is None or done.success != event.success or done.gas_used != event.gas_used:
-            self._violated("the log says what the chain did", f"{event.hash} in block {block.number}: {event} is not {done}")
+            self._violated(
+                "the log says what the chain did", f"{event.hash} in block {block.number}: {event} is not {done}"
+            )
         gas = self._gas.setdefault(name, deque())
         now = max(self._now_us, gas[-1][0] if gas else 0)
         gas.append((now, event.gas_used * event.gas_price_wei))
@@ -225,6 +260,7 @@ class Promises:
         block = self.chain.block_of(event.hash)
         if block is None:
             self._violated("final is final", f"{event.hash} is not in the chain")
+        self._final_ones.add(event.hash)
 
     def _superseded(self, name: str, event: ev.TransactionSuperseded) -> None:
         wallet = self.shadow.wallets[name]
@@ -254,7 +290,9 @@ class Promises:
         said = sum(node.unknown.get(event.hash, 0) for node in self.nodes.get(event.endpoint, ()))
         before = self._unknown_before.get((event.endpoint, event.hash), 0)
         if said - before < UNKNOWN_ANSWERS_BEFORE_DROPPED:
-            self._violated("dropped needs several answers", f"{event.endpoint} said {said - before} times it lacks {event.hash}")
+            self._violated(
+                "dropped needs several answers", f"{event.endpoint} said {said - before} times it lacks {event.hash}"
+            )
         self._unknown_before[event.endpoint, event.hash] = said
 
     def _resumed(self, name: str, event: ev.FleetResumed) -> None:
@@ -288,7 +326,9 @@ class Promises:
             if name is None or done.tx.hash in self.signed or block.time_secs > safe_after:
                 continue
             if (name, done.tx.nonce) not in self.explained and self._nonce_known(name, done.tx.nonce):
-                self._violated("every transaction on chain is in the log", f"a stranger's nonce {done.tx.nonce} of {name}")
+                self._violated(
+                    "every transaction on chain is in the log", f"a stranger's nonce {done.tx.nonce} of {name}"
+                )
 
     def _nonce_known(self, name: str, nonce: int) -> bool:
         """Whether the log has gone beyond this nonce; what came before the first slot of a wallet is not its business."""
@@ -297,6 +337,8 @@ class Promises:
 
 
 CHECKS: dict[type[ev.Event], Callable[[Promises, str, Any], None]] = {
+    ev.WalletRested: Promises._rested,
+    ev.ActionDecided: Promises._decided,
     ev.TransactionSigned: Promises._signed,
     ev.TransactionMined: Promises._mined,
     ev.TransactionReorged: Promises._reorged,

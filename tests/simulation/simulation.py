@@ -342,8 +342,8 @@ class Simulation:
             found = state.wallets.get(wallet.id)
             if found is None:
                 return f"{wallet.id} is not registered"
-            if self.promises.opened_at.get(wallet.id, -1.0) < (self.quiet_since or 0.0) and not (
-                found.rest.startswith("limit reached") or self.promises.at_limit(wallet.id)
+            if self.promises.opened_at.get(wallet.id, -1.0) < (self.quiet_since or 0.0) and not self.promises.at_limit(
+                wallet.id
             ):
                 return f"{wallet.id} does not act: {msgspec.json.encode(found, enc_hook=str).decode()[:1500]}"
         return ""
@@ -371,5 +371,3 @@ async def _verified(disk: MemoryDisk) -> str:
     log = await EventLog.over(MemoryRecorder(MemoryDisk(disk.durable)))
     found = await log.verify()
     return "" if found.ok else str(found)
-
-
