@@ -71,7 +71,7 @@ class Node:
         self._universe.after(lag, lambda: self._follow(block))
 
     def _follow(self, block: Block) -> None:
-        if not self._chain.canonical(block) or block.number < self.head.number and self._chain.canonical(self.head):
+        if not self._chain.canonical(block) or (block.number < self.head.number and self._chain.canonical(self.head)):
             return
         self.head = block
         self.pool.forget_used(block)

@@ -18,6 +18,7 @@ from ghostfleet.domain.state import State, encode_state
 from ghostfleet.domain.values import DAY_US, HOUR_US, MINUTE_US, Address, AnswerClass, Hash, decode_octets
 from ghostfleet.domain.wallet import BrokenFold
 from ghostfleet.engine.gaps import FILL_GAP
+from ghostfleet.engine.gate import Gate
 from ghostfleet.plugins.api import Action, WalletFacts
 from ghostfleet.store.codec import CODEC
 from tests.simulation.chain import CHAIN_ID, Block, SimulatedChain
@@ -48,6 +49,8 @@ class Promises:
         """(wallet, nonce) that the log says was used from outside."""
         self.paused = False
         """A pause was answered, and nobody has asked to resume since."""
+        self.paused_by_operator = False
+        """The same, whatever happens in between."""
         self.opened_at: dict[str, float] = {}
         """True time of each wallet's newest action."""
         self.counts: dict[str, int] = {}
@@ -128,10 +131,12 @@ class Promises:
                 self._violated("the log folds", str(broken))
                 return
 
-    def on_step(self, live: State | None) -> None:
+    def on_step(self, live: State, gate: Gate) -> None:
         """After every step of the service."""
-        if live is None or live.position == self._compared:
+        if live.position == self._compared:
             return
+        if live.fleet.paused is not None and gate.is_open:
+            self._violated("stop means stop", f"the gate is open at position {live.position}, the fleet is paused")
         if live.position > self.shadow.position:
             self._violated("nothing is visible before it is durable", f"{live.position} > {self.shadow.position}")
         if live.position == self.shadow.position:
@@ -298,7 +303,7 @@ class Promises:
     def _resumed(self, name: str, event: ev.FleetResumed) -> None:
         paused = self.shadow.fleet.paused
         if event.actor == CONFIG_ACTOR:
-            if paused is None or paused.actor != CONFIG_ACTOR:
+            if self.paused_by_operator or paused is None or paused.actor != CONFIG_ACTOR:
                 self._violated("stop means stop", f"the settings end a pause of {paused}")
             self.paused = False
 

@@ -109,7 +109,7 @@ def changed(before: Loaded, random: Random) -> Loaded:
     """The same fleet after somebody edited its settings."""
     replace = msgspec.structs.replace
     after = before
-    match random.randrange(7):
+    match random.randrange(8):
         case 0:
             after = replace(after, safety=replace(after.safety, max_actions_per_hour=random.choice((0, 5, 20))))
         case 1:
@@ -126,20 +126,21 @@ def changed(before: Loaded, random: Random) -> Loaded:
         case 4:
             chain = replace(after.chain, confirmations=random.randint(1, 3), use_realtime=random.random() < 0.5)
             after = replace(after, chain=chain)
-        case 5:
+        case 5 | 6:
             after = replace(after, safety=replace(after.safety, global_pause=not after.safety.global_pause))
         case _:
             after = replace(after, run=replace(after.run, dry_run=not after.run.dry_run))
     return with_digest(after)
 
 
-def for_good(before: Loaded) -> Loaded:
-    """Settings under which every wallet is to act again."""
+def for_good(before: Loaded, random: Random) -> Loaded:
+    """Settings under which every wallet is to act again, except those that are retired for ever."""
     replace = msgspec.structs.replace
+    back = random.random() < 0.5
     return with_digest(
         replace(
             before,
-            wallets=tuple(replace(it, enabled=True) for it in before.wallets),
+            wallets=tuple(replace(it, enabled=it.enabled or back) for it in before.wallets),
             safety=replace(before.safety, global_pause=False),
             run=replace(before.run, dry_run=False),
         )

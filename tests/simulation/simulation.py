@@ -1,10 +1,9 @@
 """One seed, from genesis to the last check: runs of the service one after the other, faults, and then quiet."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
 from unittest.mock import patch
 
 import msgspec
@@ -14,11 +13,13 @@ from ghostfleet.config.loaded import Loaded
 from ghostfleet.domain.breaker import Tripped
 from ghostfleet.domain.slot import Pending
 from ghostfleet.domain.state import encode_state, fold
+from ghostfleet.engine.gate import Reason
 from ghostfleet.engine.ports import AdminCommand
 from ghostfleet.errors import GhostFleetError, StopService
 from ghostfleet.store.codec import CODEC
 from ghostfleet.store.errors import LogUnavailable
 from ghostfleet.store.log import EventLog
+from ghostfleet.store.rows import LogHead
 from tests.simulation import settings
 from tests.simulation.chain import SimulatedChain
 from tests.simulation.memory_recorder import Commit, MemoryDisk, MemoryRecorder
@@ -74,6 +75,22 @@ class DiskWeather:
     doubts: float = 0.0
     """A commit lands, and nobody can say so."""
     full: str = ""
+    blind: int = 0
+    """Looks at the end of the log that fail next: a doubt stays a doubt."""
+
+
+class _Recorder(MemoryRecorder):
+    """Cannot always be read either."""
+
+    def __init__(self, disk: MemoryDisk, sync: Callable[[], Awaitable[None]], weather: DiskWeather) -> None:
+        super().__init__(disk, sync)
+        self._weather = weather
+
+    async def head(self) -> LogHead:
+        if self._weather.blind:
+            self._weather.blind -= 1
+            raise LogUnavailable("the disk cannot be read")
+        return await super().head()
 
 
 @dataclass
@@ -131,6 +148,7 @@ class Simulation:
         self._open_then: set[tuple[str, int]] = set()
         self._done = False
         self._resumes_asked = 0
+        self._asking = 0
         self._unwritten_pause = False
         """A pause that the log could not take holds until somebody resumes: so it was answered."""
 
@@ -167,6 +185,7 @@ class Simulation:
             self.universe.violated("no defect", f"{self.runs} runs and no end")
             self.universe.check()
         self.loaded = self.promises.loaded = self.next_loaded
+        self._asking, self._unwritten_pause = 0, False
         loop = VirtualLoop(self.universe, self._after_step)
         run = self.run = Run(self.runs, loop, self.disk)
         self.universe.story(f"=== run {run.number}")
@@ -177,7 +196,7 @@ class Simulation:
         except StopService as stopped:
             self.universe.violated("no defect", f"run {run.number} stopped: {stopped}")
         except GhostFleetError as problem:
-            if not self.disk_weather.full:
+            if not self.disk_weather.full and not self.disk_weather.fails:
                 self.universe.violated("no defect", f"run {run.number} ended: {problem!r}")
             self.downtime_secs = 10.0
         self.run = None
@@ -187,7 +206,7 @@ class Simulation:
             self.universe.pass_time(self.downtime_secs)
 
     async def _life(self, run: Run) -> None:
-        recorder = MemoryRecorder(run.disk, self._sync)
+        recorder = _Recorder(run.disk, self._sync, self.disk_weather)
         run.disk.full = self.disk_weather.full
         log = await EventLog.over(recorder)
         try:
@@ -220,12 +239,13 @@ class Simulation:
         weather = self.disk_weather
         await asyncio.sleep(self.random.uniform(0.0005, weather.slowest_secs))
         if self.random.random() < weather.fails:
+            weather.blind = self.random.choice((0, 0, 1, 3))
             raise LogUnavailable("the disk failed", in_doubt=self.random.random() < weather.doubts)
 
     def _after_step(self) -> None:
         run = self.run
         if run is not None and run.running is not None:
-            self.promises.on_step(run.running.live.state)
+            self.promises.on_step(run.running.live.state, run.running.service._gate)
 
     # --- what faults may do --------------------------------------------------------------------------------------------
 
@@ -247,7 +267,7 @@ class Simulation:
     def ask(self, command: str, target: str = "") -> None:
         """An operator asks something of the running service, if there is one."""
         run = self.run
-        if run is not None and run.running is not None and not run.loop.crash_in == 0:
+        if run is not None and run.running is not None and run.loop.crash_in != 0:
             run.loop.create_task(self._asked(run, run.running, command, target), name=f"operator {command}")
 
     async def _asked(self, run: Run, running: assembly.Running, command: str, target: str) -> None:
@@ -255,22 +275,33 @@ class Simulation:
         asked = AdminCommand(command=command, actor="operator", remote="127.0.0.1", request_id=number, target=target)
         self.universe.story(f"operator: {command} {target}")
         service = running.service
+        self._asking += 1
         try:
             if command == "pause":
                 resumes = self._resumes_asked
                 await service.pause(asked)
                 if resumes == self._resumes_asked:
-                    self.promises.paused = True
+                    self.promises.paused = self.promises.paused_by_operator = True
                 self.universe.story("operator: the pause was answered")
             elif command == "resume":
                 self._resumes_asked += 1
-                self.promises.paused = False
+                self.promises.paused = self.promises.paused_by_operator = False
                 await service.resume(asked)
+                self._unwritten_pause = False
             else:
                 await service.reset(asked)
         except GhostFleetError as problem:
             self.universe.story(f"operator: {command} failed: {problem}")
             self._unwritten_pause |= command == "pause"
+        self._asking -= 1
+        if not self._asking and run is self.run:
+            self._resumed_goes(running)
+
+    def _resumed_goes(self, running: assembly.Running) -> None:
+        """When nobody is asking for anything: what is not paused is not held back either."""
+        held = Reason.PAUSE in running.service._gate._shut_by
+        if held and self.promises.shadow.fleet.paused is None and not self._unwritten_pause:
+            self.universe.violated("resume means go", "the fleet is not paused, and the gate is shut by a pause")
 
     def set_full(self, why: str) -> None:
         """The disk takes nothing any more, or does again."""
@@ -291,7 +322,7 @@ class Simulation:
         for address in settings.ADDRESSES.values():
             if self.chain.head.balance(address) < RICH_WEI // 2:
                 self.chain.credit(address, RICH_WEI)
-        good = settings.for_good(self.next_loaded)
+        good = settings.for_good(self.next_loaded, self.random)
         self.next_loaded = good
         if good.digest != self.loaded.digest or self.random.random() < 0.2:
             self.stop_gracefully(1.0)
@@ -321,7 +352,6 @@ class Simulation:
         """What an operator does after an incident."""
         state = self.promises.shadow
         if state.fleet.paused is not None or self._unwritten_pause:
-            self._unwritten_pause = False
             self.ask("resume")
         for name, wallet in state.wallets.items():
             if isinstance(wallet.breaker, Tripped) and wallet.breaker.until_us > self.universe.now_us() + 120_000_000:
@@ -339,6 +369,8 @@ class Simulation:
             if state.wallets[name].slot(nonce) is not None:
                 return f"{name} nonce {nonce} is not settled: {state.wallets[name].slot(nonce)}"
         for wallet in self.loaded.wallets:
+            if not wallet.enabled:
+                continue
             found = state.wallets.get(wallet.id)
             if found is None:
                 return f"{wallet.id} is not registered"

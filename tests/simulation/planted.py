@@ -1,0 +1,447 @@
+"""Bugs that people really write, each as a small patch of the engine: the simulator has to find every one of them.
+
+They are planted from here, for the length of a test; the production code has no switches for them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+
+from ghostfleet import assembly
+from ghostfleet.chain import fees, transactions
+from ghostfleet.domain import decisions, slot
+from ghostfleet.domain import events as ev
+from ghostfleet.domain import fleet as fleets
+from ghostfleet.domain.limits import PER_MINUTE
+from ghostfleet.domain.slot import Pending, SlotPolicy, Wait
+from ghostfleet.domain.state import Candidate, State, encode_state
+from ghostfleet.domain.values import AnswerClass, Fees
+from ghostfleet.engine import follow, lane, outsiders, recovery, signing
+from ghostfleet.engine.follow import Follower
+from ghostfleet.engine.gate import Gate
+from ghostfleet.engine.heads import Heads
+from ghostfleet.engine.lane import Lane
+from ghostfleet.engine.recovery import Snapshots
+from ghostfleet.engine.state import LiveState
+
+replace = msgspec.structs.replace
+Plant = Callable[[], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A bug, the faults that bring it out, and how many seeds may pass before it is found."""
+
+    plant: Plant
+    families: tuple[str, ...]
+    within: int
+    promises: tuple[str, ...]
+    """Any of them may be the one that is seen broken first."""
+
+    @property
+    def name(self) -> str:
+        return self.plant.__name__
+
+
+PLANTED: list[Planted] = []
+
+
+def planted(*families: str, within: int, promises: tuple[str, ...]) -> Callable[[Plant], Plant]:
+    """Decorator: keep a bug in PLANTED."""
+
+    def keep(plant: Plant) -> Plant:
+        PLANTED.append(Planted(plant, families, within, promises))
+        return plant
+
+    return keep
+
+
+STOP = ("stop means stop",)
+STUCK = ("nothing stuck",)
+FOLD = ("state is a fold",)
+ONE_SLOT = ("one slot at a time", "nothing doubled", "one action, one nonce")
+
+
+# --- signing and sending -----------------------------------------------------------------------------------------------
+
+
+async def _send_anew(follower: Follower, nonce: int) -> None:
+    """The same call once more, under the next nonce, properly recorded as an action of its own."""
+    world, wallet = follower._world, follower._wallet
+    pending = wallet.slot(nonce)
+    if not isinstance(pending, Pending) or pending is not wallet.pending[-1] or len(wallet.pending) > 2:
+        return
+    body, _ = transactions.decode(pending.newest.raw)
+    unsigned = replace(body, nonce=nonce + 1)
+    decided = ev.ActionDecided(
+        action_id=f"{wallet.id}/{wallet.decisions + 1}",
+        plugin=wallet.plugin,
+        kind="fill_gap",
+        params={},
+        seed=0,
+        observation={},
+        profile=wallet.profile,
+        config_digest="",
+        call=body.call,
+        spend_wei=0,
+        balance_wei=0,
+        next_turn_us=wallet.next_turn_us,
+    )
+    signed = signing.sign_attempt(world, wallet.id, decided.action_id, unsigned, number=1)
+    await world.live.write(decisions.for_wallet(wallet.id, decided.action_id, [decided, signed]))
+    await BROADCAST(follower, nonce + 1)
+
+
+BROADCAST = Follower.broadcast
+
+
+def _anew_after(*classes: AnswerClass) -> AbstractContextManager[Any]:
+    async def broadcast(self: Follower, nonce: int) -> None:
+        await BROADCAST(self, nonce)
+        pursuit = self._pursuits.get(nonce)
+        if pursuit is not None and pursuit.refused in classes:
+            await _send_anew(self, nonce)
+
+    return patch.object(Follower, "broadcast", broadcast)
+
+
+@planted("lost", within=12, promises=ONE_SLOT)
+def sign_anew_after_a_timeout() -> AbstractContextManager[Any]:
+    return _anew_after(AnswerClass.MAYBE_SENT, AnswerClass.ENDPOINT_FAULT)
+
+
+@planted("lost", "forgetful", "late", within=30, promises=ONE_SLOT)
+def a_new_nonce_after_nonce_too_low() -> AbstractContextManager[Any]:
+    return _anew_after(AnswerClass.NONCE_TOO_LOW)
+
+
+@planted(within=2, promises=("signed bytes are durable before they leave",))
+def broadcast_before_the_commit() -> AbstractContextManager[Any]:
+    record = Lane._record
+
+    async def broadcast_first(self: Lane, signed: Any) -> None:
+        await self._world.chain.broadcast(signed.transaction.raw, signed.transaction.hash)
+        await record(self, signed)
+
+    return patch.object(Lane, "_record", broadcast_first)
+
+
+@planted("crashes", within=12, promises=("nonces without gaps", *STUCK))
+def count_the_nonce_at_preparation() -> AbstractContextManager[Any]:
+    prepare = Lane._prepare
+    counters: dict[int, int] = {}
+
+    async def counting(self: Lane, observed: Any, decision: Any) -> Any:
+        prepared = await prepare(self, observed, decision)
+        if prepared is None:
+            return None
+        nonce = max(counters.get(id(self), 0), prepared.unsigned.nonce)
+        counters[id(self)] = nonce + 1
+        return lane.Prepared(prepared.decided, replace(prepared.unsigned, nonce=nonce))
+
+    return patch.object(Lane, "_prepare", counting)
+
+
+@planted("fees", within=10, promises=("a replacement outbids", *STUCK))
+def bump_only_one_cap() -> AbstractContextManager[Any]:
+    bump = fees.bump
+
+    def one(old: Fees, *args: Any, **kwargs: Any) -> Fees | None:
+        bumped = bump(old, *args, **kwargs)
+        return replace(bumped, priority_fee_wei=old.priority_fee_wei) if bumped is not None else None
+
+    return patch.object(fees, "bump", one)
+
+
+@planted("fees", "stalls", within=25, promises=STUCK)
+def never_replace_what_is_stuck() -> AbstractContextManager[Any]:
+    return patch.object(slot, "is_stuck", lambda *_: False)
+
+
+@planted("drops", "forgetful", within=25, promises=STUCK)
+def what_was_dropped_is_gone() -> AbstractContextManager[Any]:
+    def wait(pending: Pending, look: slot.Look, policy: SlotPolicy) -> slot.Step:
+        return Wait() if look.sent_since_look else slot.SendAgain()
+
+    return patch.object(follow, "next_step", wait)
+
+
+@planted("limits", within=12, promises=STUCK)
+def never_again_after_a_rate_limit() -> AbstractContextManager[Any]:
+    retry = Follower._retry_later
+
+    def never(self: Follower, pursuit: Any, sent: Any) -> None:
+        retry(self, pursuit, sent)
+        if sent.cls is AnswerClass.RATE_LIMITED:
+            pursuit.retry_at = float(10**9)
+
+    return patch.object(Follower, "_retry_later", never)
+
+
+@planted(within=8, promises=ONE_SLOT)
+def decide_again_while_a_slot_is_open() -> AbstractContextManager[Any]:
+    @contextmanager
+    def both() -> Iterator[None]:
+        async def follow_no_more(self: Follower) -> None:
+            return
+
+        def open_slot(state: Candidate, now_us: int, *, name: str, decided: Any, signed: Any, rules: Any) -> Any:
+            return decisions.for_wallet(name, decided.action_id, [decided, signed])
+
+        with patch.object(Follower, "follow", follow_no_more), patch.object(decisions, "open_slot", open_slot):
+            yield
+
+    return both()
+
+
+# --- receipts, finality, reorganisations -------------------------------------------------------------------------------
+
+
+@planted("stalls", "fees", within=8, promises=("dropped needs several answers",))
+def a_null_receipt_means_dropped() -> AbstractContextManager[Any]:
+    looked = Follower._looked
+
+    async def gone(self: Follower, pending: Pending, pursuit: Any) -> slot.Look:
+        return replace(await looked(self, pending, pursuit), unknown_answers=3)
+
+    return patch.object(Follower, "_looked", gone)
+
+
+@planted("reorganisations", within=10, promises=("final is final", *STUCK))
+def ignore_reorganisations() -> AbstractContextManager[Any]:
+    async def believe(self: Heads, head: Any, new: Any, **_: Any) -> None:
+        self._accept([new])
+
+    async def forward(self: Heads, head: Any, new: Any) -> None:
+        self._accept([new])
+
+    return _patched((Heads, "_suspect", believe), (Heads, "_forward", forward), (Heads, "_lower", believe))
+
+
+@planted("reorganisations", "lag", within=20, promises=("final is final",))
+def receipts_of_any_block_count() -> AbstractContextManager[Any]:
+    async def canonical(self: Heads, block: Any) -> bool:
+        return True
+
+    return patch.object(Heads, "canonical", canonical)
+
+
+@planted("reorganisations", within=10, promises=("final is final",))
+def final_too_early() -> AbstractContextManager[Any]:
+    rules_of = assembly.rules_of
+    return patch.object(assembly, "rules_of", lambda loaded: replace(rules_of(loaded), finality_blocks=2))
+
+
+@planted("late", "lag", "outsider", within=30, promises=("a slot is given up only to a stranger",))
+def superseded_at_the_first_look() -> AbstractContextManager[Any]:
+    async def give_up(self: Follower, pending: Pending, pursuit: Any) -> None:
+        await self._give_up(pending, None)
+
+    return patch.object(Follower, "_settle_by_nonce", give_up)
+
+
+@planted("fees", "forgetful", "stalls", within=40, promises=STUCK)
+def forget_the_earlier_attempts() -> AbstractContextManager[Any]:
+    include = Follower._include
+
+    async def newest_only(self: Follower, pending: tuple[Pending, ...]) -> bool:
+        return await include(self, tuple(replace(it, attempts=it.attempts[-1:]) for it in pending))
+
+    return patch.object(Follower, "_include", newest_only)
+
+
+@planted("outsider", "lag", within=40, promises=STUCK)
+def nodes_without_history_are_asked_for_ever() -> AbstractContextManager[Any]:
+    class Never(Exception):
+        """Nothing raises this."""
+
+    return patch.object(outsiders, "NotServed", Never)
+
+
+# --- the log and the state ---------------------------------------------------------------------------------------------
+
+
+@planted("crashes", within=10, promises=FOLD)
+def forget_open_slots_on_replay() -> AbstractContextManager[Any]:
+    recover = recovery.recover
+
+    async def forgetting(log: Any, **kwargs: Any) -> State:
+        state = await recover(log, **kwargs)
+        state.wallets = {name: replace(it, slots=it.included) for name, it in state.wallets.items()}
+        return state
+
+    return patch.object(assembly, "recover", forgetting)
+
+
+@planted("stops", within=40, promises=("limits hold",))
+def limits_begin_afresh_at_a_start() -> AbstractContextManager[Any]:
+    started = fleets._started
+
+    def afresh(fleet: Any, event: Any, recorded: Any) -> Any:
+        return replace(started(fleet, event, recorded), transactions=PER_MINUTE)
+
+    return patch.dict(fleets.HANDLERS, {ev.ServiceStarted: afresh})
+
+
+@planted(within=25, promises=("limits hold",))
+def limits_are_checked_before_the_commit_only() -> AbstractContextManager[Any]:
+    return _patched((decisions, "limit_reached", _as_seen_by_lanes()))
+
+
+def _as_seen_by_lanes() -> Callable[..., Any]:
+    check = decisions.limit_reached
+
+    def outside_only(wallet: Any, state: Any, rules: Any, gas_wei: int, spend_wei: int, now_us: int) -> Any:
+        return None if gas_wei else check(wallet, state, rules, gas_wei, spend_wei, now_us)
+
+    return outside_only
+
+
+@planted(within=3, promises=("nothing unexplained",))
+def lose_the_seed() -> AbstractContextManager[Any]:
+    decided = Lane._decided
+
+    def seedless(self: Lane, *args: Any) -> ev.ActionDecided:
+        return replace(decided(self, *args), seed=0)
+
+    return patch.object(Lane, "_decided", seedless)
+
+
+@planted("stops", within=10, promises=FOLD)
+def a_snapshot_of_another_position() -> AbstractContextManager[Any]:
+    async def save(self: Snapshots) -> None:
+        state = self._live.state
+        older = State(position=state.position, fleet=state.fleet, wallets={})
+        await self._log.save_snapshot(state.position, recovery.FOLD_VERSION, encode_state(older))
+        self._saved = state.position
+
+    return patch.object(Snapshots, "save", save)
+
+
+@planted(within=2, promises=("nothing is visible before it is durable", "signed bytes are durable before they leave"))
+def visible_before_durable() -> AbstractContextManager[Any]:
+    async def early(self: LiveState, events: Any, candidate: Candidate, now_us: int) -> None:
+        if events:
+            expected = self._expected(events)
+            candidate.swap()
+            await self._log.append(events, time_us=now_us, expected=expected)
+
+    return patch.object(LiveState, "_append", early)
+
+
+@planted("disk", within=25, promises=(*FOLD, *STUCK, "no defect", "the log folds"))
+def a_doubtful_commit_counts_as_failed() -> AbstractContextManager[Any]:
+    async def no(self: LiveState, events: Any) -> bool:
+        return False
+
+    return patch.object(LiveState, "_landed_all_the_same", no)
+
+
+@planted("crashes", "config", within=60, promises=STUCK)
+def retired_wallets_are_not_followed() -> AbstractContextManager[Any]:
+    run = Lane.run
+
+    async def leave(self: Lane) -> None:
+        if not self.wallet.retired:
+            await run(self)
+
+    return patch.object(Lane, "run", leave)
+
+
+# --- pause, and whose fault it is --------------------------------------------------------------------------------------
+
+
+@planted("admin", "drops", within=12, promises=STOP)
+def send_again_while_paused() -> AbstractContextManager[Any]:
+    @asynccontextmanager
+    async def always(self: Gate) -> Any:
+        yield
+
+    return _patched((Gate, "sending", always), (Gate, "is_open", property(lambda self: True)))
+
+
+@planted("admin", "limits", "forgetful", within=60, promises=STOP)
+def the_gate_before_the_queue() -> AbstractContextManager[Any]:
+    sending, send = Gate.sending, assembly.Chain.broadcast
+    gates: list[Gate] = []
+    wired = assembly._wired
+
+    async def wire(loaded: Any, ports: Any, edge: Any, gate: Gate) -> Any:
+        gates[:] = [gate]
+        return await wired(loaded, ports, edge, gate)
+
+    @asynccontextmanager
+    async def unasked(self: Gate) -> Any:
+        yield
+
+    async def asked_first(self: Any, *args: Any, **kwargs: Any) -> Any:
+        async with sending(gates[0]):
+            pass
+        return await send(self, *args, **kwargs)
+
+    return _patched((assembly, "_wired", wire), (Gate, "sending", unasked), (assembly.Chain, "broadcast", asked_first))
+
+
+@planted("admin", "crashes", "drops", within=25, promises=STOP)
+def a_pause_that_a_restart_forgets() -> AbstractContextManager[Any]:
+    wired = assembly._wired
+
+    async def opened(loaded: Any, ports: Any, edge: Any, gate: Gate) -> Any:
+        parts = await wired(loaded, ports, edge, gate)
+        gate.open()
+        return parts
+
+    return patch.object(assembly, "_wired", opened)
+
+
+@planted("config", "admin", within=100, promises=STOP)
+def a_pause_of_the_settings_hides_the_operators() -> AbstractContextManager[Any]:
+    """As it was before the simulator found it."""
+
+    def pause(state: Candidate, actor: str, reason: str, correlation: str = "") -> Any:
+        if state.fleet.paused is not None:
+            return []
+        return [ev.NewEvent(ev.FLEET_STREAM, ev.FleetPaused(actor=actor, reason=reason), correlation)]
+
+    return patch.object(decisions, "pause", pause)
+
+
+@planted("lost", within=10, promises=("only its own errors count against a wallet",))
+def an_endpoints_fault_counts_against_the_wallet() -> AbstractContextManager[Any]:
+    note = Follower._note_broadcast
+
+    async def blame(self: Follower, pending: Pending, sent: Any) -> None:
+        await note(self, pending, sent)
+        if sent.cls is AnswerClass.ENDPOINT_FAULT:
+            error = ev.ErrorRecorded(error_class=sent.cls, message=sent.message, counts=True)
+            await self._world.live.commit(
+                partial(decisions.record_error, name=self._name, error=error, rules=self._world.rules)
+            )
+
+    return patch.object(Follower, "_note_broadcast", blame)
+
+
+@planted("drained", "lag", within=60, promises=STUCK)
+def parked_for_a_balance_it_once_had() -> AbstractContextManager[Any]:
+    """As it was before the simulator found it."""
+
+    async def park(self: Lane, decided: ev.ActionDecided) -> None:
+        await self._park(decided.balance_wei + 1, decided.balance_wei)
+
+    return patch.object(Lane, "_short_of_funds", park)
+
+
+@contextmanager
+def _patched(*places: tuple[Any, str, Any]) -> Iterator[None]:
+    """Several patches at once."""
+    if not places:
+        yield
+        return
+    owner, name, new = places[0]
+    with patch.object(owner, name, new), _patched(*places[1:]):
+        yield
