@@ -104,13 +104,15 @@ def late(simulation: "Simulation", random: Random) -> None:
 
 def limits(simulation: "Simulation", random: Random) -> None:
     """429 storms."""
-    site = random.choice(simulation.sites)
+    sites = simulation.sites if random.random() < 0.5 else [random.choice(simulation.sites)]
 
     def on() -> None:
-        site.weather.limited = random.uniform(0.3, 1.0)
+        for site in sites:
+            site.weather.limited = random.uniform(0.3, 1.0)
 
     def off() -> None:
-        site.weather.limited = 0.0
+        for site in sites:
+            site.weather.limited = 0.0
 
     _spells(simulation, random, 60.0, 20.0, on, off)
 

@@ -119,7 +119,7 @@ class Node:
         return {**block.json, "transactions": [_transaction(it.tx, block) for it in block.done]}
 
     def _eth_getTransactionCount(self, address: str, tag: str) -> str:
-        owner = Address.from_hex(address)
+        owner = _address(address)
         if tag != "pending":
             return hex(self._state(tag).nonce(owner))
         nonce = self.head.nonce(owner)
@@ -128,17 +128,17 @@ class Node:
         return hex(nonce)
 
     def _eth_getBalance(self, address: str, tag: str) -> str:
-        return hex(self._state(tag).balance(Address.from_hex(address)))
+        return hex(self._state(tag).balance(_address(address)))
 
     def _eth_getCode(self, address: str, _tag: str) -> str:
-        return "0x01" if Address.from_hex(address) == CONTRACT else "0x"
+        return "0x01" if _address(address) == CONTRACT else "0x"
 
     def _eth_getTransactionReceipt(self, tx: str) -> dict[str, Any] | None:
-        block = self._chain.block_of(Hash.from_hex(tx), self.head)
-        return _receipt(self._chain, Hash.from_hex(tx), block) if block is not None else None
+        block = self._chain.block_of(_hash(tx), self.head)
+        return _receipt(self._chain, _hash(tx), block) if block is not None else None
 
     def _eth_getTransactionByHash(self, tx: str) -> dict[str, Any] | None:
-        wanted = Hash.from_hex(tx)
+        wanted = _hash(tx)
         block = self._chain.block_of(wanted, self.head)
         if block is not None:
             return _transaction(self._chain.done_in(block, wanted).tx, block)
@@ -149,7 +149,7 @@ class Node:
         return None
 
     def _eth_call(self, request: dict[str, str], tag: str) -> str:
-        if Address.from_hex(request["to"]) != CONTRACT:
+        if _address(request["to"]) != CONTRACT:
             return "0x"
         state = self._state(tag)
         if request["data"] == "0x":
@@ -158,10 +158,10 @@ class Node:
         return "0x"
 
     def _eth_estimateGas(self, request: dict[str, str]) -> str:
-        sender, value = Address.from_hex(request["from"]), int(request["value"], 16)
+        sender, value = _address(request["from"]), int(request["value"], 16)
         if self.head.balance(sender) < value:
             raise RpcError(-32000, "insufficient funds for transfer")
-        if Address.from_hex(request["to"]) != CONTRACT:
+        if _address(request["to"]) != CONTRACT:
             return hex(TRANSFER_GAS)
         self._refuse_if_closed(self.head)
         return hex(CALL_GAS)
@@ -245,7 +245,7 @@ class Node:
     def _send_sync(self, params: list[Any], answer: Answer, refuse: Callable[[RpcError], None]) -> None:
         if not self.habits.sync:
             raise RpcError(-32601, "the method does not exist/is not available")
-        tx = Hash.from_hex(self._eth_sendRawTransaction(params[0]))
+        tx = _hash(self._eth_sendRawTransaction(params[0]))
         until = self._universe.now + SYNC_WAIT_SECS
 
         def look() -> None:
@@ -268,6 +268,14 @@ COMPLAINTS = (
     "rate limit exceeded, retry in 1s",
 )
 """What nodes say although they took the bytes."""
+
+
+def _address(text: str) -> Address:
+    return Address(bytes.fromhex(text[2:]))
+
+
+def _hash(text: str) -> Hash:
+    return Hash(bytes.fromhex(text[2:]))
 
 
 def _receipt(chain: SimulatedChain, tx: Hash, block: Block) -> dict[str, Any]:

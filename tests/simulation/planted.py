@@ -14,12 +14,13 @@ import msgspec
 
 from ghostfleet import assembly
 from ghostfleet.chain import fees, transactions
+from ghostfleet.chain.reads import Chain
 from ghostfleet.domain import decisions, slot
 from ghostfleet.domain import events as ev
 from ghostfleet.domain import fleet as fleets
 from ghostfleet.domain.limits import PER_MINUTE
 from ghostfleet.domain.slot import Pending, SlotPolicy, Wait
-from ghostfleet.domain.state import Candidate, State, encode_state
+from ghostfleet.domain.state import FOLD_VERSION, Candidate, State, encode_state
 from ghostfleet.domain.values import AnswerClass, Fees
 from ghostfleet.engine import follow, lane, outsiders, recovery, signing
 from ghostfleet.engine.follow import Follower
@@ -317,7 +318,7 @@ def a_snapshot_of_another_position() -> AbstractContextManager[Any]:
     async def save(self: Snapshots) -> None:
         state = self._live.state
         older = State(position=state.position, fleet=state.fleet, wallets={})
-        await self._log.save_snapshot(state.position, recovery.FOLD_VERSION, encode_state(older))
+        await self._log.save_snapshot(state.position, FOLD_VERSION, encode_state(older))
         self._saved = state.position
 
     return patch.object(Snapshots, "save", save)
@@ -365,9 +366,9 @@ def send_again_while_paused() -> AbstractContextManager[Any]:
     return _patched((Gate, "sending", always), (Gate, "is_open", property(lambda self: True)))
 
 
-@planted("admin", "limits", "forgetful", within=60, promises=STOP)
+@planted("admin", "limits", "drops", within=80, promises=STOP)
 def the_gate_before_the_queue() -> AbstractContextManager[Any]:
-    sending, send = Gate.sending, assembly.Chain.broadcast
+    sending, send = Gate.sending, Chain.broadcast
     gates: list[Gate] = []
     wired = assembly._wired
 
@@ -384,7 +385,7 @@ def the_gate_before_the_queue() -> AbstractContextManager[Any]:
             pass
         return await send(self, *args, **kwargs)
 
-    return _patched((assembly, "_wired", wire), (Gate, "sending", unasked), (assembly.Chain, "broadcast", asked_first))
+    return _patched((assembly, "_wired", wire), (Gate, "sending", unasked), (Chain, "broadcast", asked_first))
 
 
 @planted("admin", "crashes", "drops", within=25, promises=STOP)

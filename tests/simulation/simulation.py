@@ -1,7 +1,7 @@
 """One seed, from genesis to the last check: runs of the service one after the other, faults, and then quiet."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from unittest.mock import patch
@@ -19,10 +19,10 @@ from ghostfleet.errors import GhostFleetError, StopService
 from ghostfleet.store.codec import CODEC
 from ghostfleet.store.errors import LogUnavailable
 from ghostfleet.store.log import EventLog
-from ghostfleet.store.rows import LogHead
 from tests.simulation import settings
 from tests.simulation.chain import SimulatedChain
-from tests.simulation.memory_recorder import Commit, MemoryDisk, MemoryRecorder
+from tests.simulation.disk import DiskWeather, UnreliableRecorder, WatchedDisk
+from tests.simulation.memory_recorder import MemoryDisk, MemoryRecorder
 from tests.simulation.network import Network, SimulatedTransport, Site
 from tests.simulation.node import Node
 from tests.simulation.practice import PracticePlugin, PracticeSettings
@@ -39,23 +39,6 @@ LOOK_SECS = 3.0
 MAX_RUNS = 500
 
 
-class WatchedDisk(MemoryDisk):
-    """Tells of each commit at the moment it is durable."""
-
-    def __init__(self, durable: Iterable[Commit], tell: Callable[[Commit], None]) -> None:
-        super().__init__()
-        self.durable = _Told(durable)
-        self.durable.tell = tell
-
-
-class _Told(list[Commit]):
-    tell: Callable[[Commit], None]
-
-    def append(self, commit: Commit) -> None:
-        super().append(commit)
-        self.tell(commit)
-
-
 @dataclass
 class Run:
     """One life of the service."""
@@ -64,33 +47,6 @@ class Run:
     loop: VirtualLoop
     disk: WatchedDisk
     running: assembly.Running | None = None
-
-
-@dataclass
-class DiskWeather:
-    """How the disk fails."""
-
-    slowest_secs: float = 0.01
-    fails: float = 0.0
-    doubts: float = 0.0
-    """A commit lands, and nobody can say so."""
-    full: str = ""
-    blind: int = 0
-    """Looks at the end of the log that fail next: a doubt stays a doubt."""
-
-
-class _Recorder(MemoryRecorder):
-    """Cannot always be read either."""
-
-    def __init__(self, disk: MemoryDisk, sync: Callable[[], Awaitable[None]], weather: DiskWeather) -> None:
-        super().__init__(disk, sync)
-        self._weather = weather
-
-    async def head(self) -> LogHead:
-        if self._weather.blind:
-            self._weather.blind -= 1
-            raise LogUnavailable("the disk cannot be read")
-        return await super().head()
 
 
 @dataclass
@@ -206,7 +162,7 @@ class Simulation:
             self.universe.pass_time(self.downtime_secs)
 
     async def _life(self, run: Run) -> None:
-        recorder = _Recorder(run.disk, self._sync, self.disk_weather)
+        recorder = UnreliableRecorder(run.disk, self._sync, self.disk_weather)
         run.disk.full = self.disk_weather.full
         log = await EventLog.over(recorder)
         try:

@@ -48,7 +48,9 @@ def test_another_seed_gives_other_bytes() -> None:
         pytest.param(235, ("admin", "config"), id="an operator's pause outlives a pause of the settings"),
         pytest.param(6, ("drained", "lag"), id="a wallet is parked for what it needs"),
         pytest.param(3, ("lag", "outsider"), id="nodes without history do not hold a slot open"),
-        pytest.param(10, ("drops", "garbage", "lag", "limits", "outsider"), id="a stranger's nonce behind a lagging node"),
+        pytest.param(
+            10, ("drops", "garbage", "lag", "limits", "outsider"), id="a stranger's nonce behind a lagging node"
+        ),
     ],
 )
 def test_what_was_found_once_stays_mended(seed: int, families: tuple[str, ...]) -> None:

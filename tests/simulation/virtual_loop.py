@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import heapq
 from asyncio import events
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -21,6 +22,11 @@ class Crashed(BaseException):
 
 class VirtualLoop(asyncio.BaseEventLoop):
     """Runs one callback a step. `crash_in` steps from now it raises Crashed out of itself."""
+
+    _ready: deque[asyncio.Handle]  # of BaseEventLoop, which keeps to itself what they are
+    _scheduled: list[Any]
+    _stopping: bool
+    _timer_cancelled_count: int
 
     def __init__(self, universe: Universe, after_step: Callable[[], None]) -> None:
         super().__init__()
@@ -119,7 +125,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 coroutine = task.get_coro()
                 for _ in range(20):
                     try:
-                        coroutine.close()  # type: ignore[union-attr]
+                        coroutine.close()
                         break
                     except (RuntimeError, Exception):
                         continue
