@@ -98,7 +98,7 @@ class Follower:
         pursuit.sent = True
         pursuit.pushed_at = asyncio.get_running_loop().time()
         if sent.cls in TAKEN:
-            pursuit.refused, pursuit.retry_secs = None, 0.0
+            pursuit.refused, pursuit.retry_secs, pursuit.unknown_answers = None, 0.0, 0
         else:
             self._retry_later(pursuit, sent)
         await self._note_broadcast(slot, sent)
