@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from ghostfleet import __version__
-from ghostfleet.chain.edge import RpcEdge
+from ghostfleet.chain.edge import RpcEdge, RpcRefused
 from ghostfleet.chain.endpoints import EndpointConfig
 from ghostfleet.chain.fees import FeeOracle, FeeRules
 from ghostfleet.chain.reads import Chain
@@ -327,7 +327,7 @@ async def _checked_chain(loaded: Loaded, chain: Chain) -> Hash:
                     f"the endpoint serves chain {chain_id}, [chain] chain_id is {loaded.chain.chain_id}: correct one of them"
                 )
             return await chain.genesis_hash()
-        except TryAgain:
+        except (TryAgain, RpcRefused):
             await asyncio.sleep(CHAIN_RETRY_SECS)
 
 

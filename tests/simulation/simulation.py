@@ -155,6 +155,8 @@ class Simulation:
             if not self.disk_weather.full and not self.disk_weather.fails:
                 self.universe.violated("no defect", f"run {run.number} ended: {problem!r}")
             self.downtime_secs = 10.0
+        except Exception as defect:  # whatever else ends a run is one
+            self.universe.violated("no defect", f"run {run.number} ended: {_innermost(defect)!r}")
         self.run = None
         self.universe.check()
         self._salvage(run)
@@ -353,6 +355,12 @@ class Simulation:
     def _log_bytes(self) -> bytes:
         rows = [row for commit in self.disk.durable for row in commit.rows]
         return msgspec.json.encode([rows, str(self.chain.head.hash)], enc_hook=str)
+
+
+def _innermost(problem: BaseException) -> BaseException:
+    while isinstance(problem, BaseExceptionGroup):
+        problem = problem.exceptions[0]
+    return problem
 
 
 async def _verified(disk: MemoryDisk) -> str:
