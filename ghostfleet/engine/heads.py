@@ -80,13 +80,31 @@ class Heads:
         head = self.head
         if head is None or block.number > head.number:
             return None
-        known = self._known.get(block.number)
+        known = self._known.get(block.number) or await self._older(block.number)
         if known is None:
-            known = await self._chain.head_at(block.number)
-            if known is None:
-                return None
-            self._remember(known)
+            return None
         return known.hash == block.hash
+
+    async def _older(self, number: int) -> Head | None:
+        """A header below the remembered ones, by parent hashes from them down: what another branch's node says does not fit.
+
+        None where nodes disagree. So far down that the way is too long, one answer has to do; it is not remembered.
+        """
+        generation, lowest = self.generation, self._known[min(self._known)]
+        if lowest.number - number >= MAX_REMEMBERED:
+            return await self._chain.head_at(number)
+        headers = await asyncio.gather(*(self._chain.head_at(n) for n in range(number, lowest.number)))
+        if generation != self.generation or self._known[min(self._known)] is not lowest:
+            return self._known.get(number)  # somebody else was faster, or the chain has moved
+        parent = lowest
+        for header in reversed(headers):
+            if header is None or header.hash != parent.parent:
+                return None
+            parent = header
+        for header in headers:
+            if header is not None:
+                self._known[header.number] = header
+        return parent
 
     async def _look(self, new: Head) -> None:
         """One look at the head; act on it only where it fits, or where it did not fit twice in the same way."""
@@ -160,7 +178,9 @@ class Heads:
             )
         )
         self.generation += 1
-        for number in [number for number in self._known if number > ancestor]:
+        fitting = self._known.get(ancestor)
+        linked = fitting is not None and (not branch or branch[0].parent == fitting.hash)
+        for number in [number for number in self._known if number > ancestor or not linked]:
             del self._known[number]
         self._accept(branch or [new])
 
@@ -174,5 +194,5 @@ class Heads:
 
     def _remember(self, block: Head) -> None:
         self._known[block.number] = block
-        if len(self._known) > MAX_REMEMBERED:
+        while len(self._known) > MAX_REMEMBERED:
             del self._known[min(self._known)]

@@ -153,7 +153,7 @@ async def test_after_a_long_silence_older_blocks_are_asked_for_again(seen: list[
     await look(heads, node)
     assert heads.head == node.chain[-1]
     assert await heads.canonical(BlockRef(2, node.chain[2].hash)) is True
-    assert node.asked[-1] == 2
+    assert 2 in node.asked
 
 
 async def test_a_change_during_a_look_is_not_missed(seen: list[ChainReorganised]):
