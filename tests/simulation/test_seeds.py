@@ -51,6 +51,12 @@ def test_another_seed_gives_other_bytes() -> None:
         pytest.param(
             10, ("drops", "garbage", "lag", "limits", "outsider"), id="a stranger's nonce behind a lagging node"
         ),
+        pytest.param(5286, ("disk", "garbage", "reorganisations"), id="a node's error at the start is waited out"),
+        pytest.param(
+            6043,
+            ("config", "forgetful", "lag", "lost", "reorganisations"),
+            id="a header of another branch does not make a block final",
+        ),
     ],
 )
 def test_what_was_found_once_stays_mended(seed: int, families: tuple[str, ...]) -> None:
