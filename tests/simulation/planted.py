@@ -132,17 +132,16 @@ def broadcast_before_the_commit() -> AbstractContextManager[Any]:
     return patch.object(Lane, "_record", broadcast_first)
 
 
-@planted("crashes", within=12, promises=("nonces without gaps", *STUCK))
+@planted("admin", "crashes", "disk", within=20, promises=("nonces without gaps", *STUCK))
 def count_the_nonce_at_preparation() -> AbstractContextManager[Any]:
     prepare = Lane._prepare
-    counters: dict[int, int] = {}
 
     async def counting(self: Lane, observed: Any, decision: Any) -> Any:
         prepared = await prepare(self, observed, decision)
         if prepared is None:
             return None
-        nonce = max(counters.get(id(self), 0), prepared.unsigned.nonce)
-        counters[id(self)] = nonce + 1
+        nonce = max(getattr(self, "counter", 0), prepared.unsigned.nonce)
+        self.counter = nonce + 1  # type: ignore[attr-defined]
         return lane.Prepared(prepared.decided, replace(prepared.unsigned, nonce=nonce))
 
     return patch.object(Lane, "_prepare", counting)
