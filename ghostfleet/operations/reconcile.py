@@ -20,6 +20,8 @@ class Attempt(Protocol):
     @property
     def wallet(self) -> str: ...
     @property
+    def action_id(self) -> str: ...
+    @property
     def nonce(self) -> int: ...
     @property
     def hash(self) -> Hash: ...
@@ -44,12 +46,16 @@ async def reconcile(
 ) -> Sequence[Mismatch]:
     """Every difference. `outside` are the transactions that the log knows as not its own. Reads every block of the chain."""
     found = await _attempt_differences(signed, chain)
-    by_wallet: dict[str, list[Attempt]] = defaultdict(list)
-    for attempt in signed:
-        by_wallet[attempt.wallet].append(attempt)
-    for wallet, address in wallets.items():
-        found += await _nonce_differences(wallet, address, by_wallet[wallet], chain)
-    found += await _unknown_on_chain(signed, wallets, outside, chain)
+    found += _doubled(signed)
+    on_chain = await _transactions_of(wallets, chain)
+    known = {attempt.hash for attempt in signed} | outside
+    for wallet, seen in on_chain.items():
+        found += [
+            Mismatch(wallet, f"nonce {nonce}, {tx}: on chain, not in the log") for tx, nonce in seen if tx not in known
+        ]
+        settled = {attempt.nonce for attempt in signed if attempt.wallet == wallet and attempt.status != "open"}
+        settled |= {nonce for tx, nonce in seen if tx in outside}
+        found += _nonce_differences(wallet, settled, await chain.nonce(wallets[wallet]))
     return found
 
 
@@ -77,29 +83,44 @@ def _difference(attempt: Attempt, receipt: Receipt | None) -> str:
     return ""
 
 
-async def _nonce_differences(wallet: str, address: Address, signed: Sequence[Attempt], chain: Chain) -> list[Mismatch]:
-    """The chain's nonce is the number of nonces that the log has as settled, when nobody else uses the key."""
-    settled = [attempt.nonce for attempt in signed if attempt.status != "open"]
-    on_chain = await chain.nonce(address)
-    if not signed or on_chain == max(settled, default=min(attempt.nonce for attempt in signed) - 1) + 1:
+def _doubled(signed: Sequence[Attempt]) -> list[Mismatch]:
+    """An action owns one nonce, and has one transaction on chain at most."""
+    nonces: dict[str, set[int]] = defaultdict(set)
+    landed: dict[str, int] = defaultdict(int)
+    for attempt in signed:
+        nonces[attempt.action_id].add(attempt.nonce)
+        landed[attempt.action_id] += attempt.status in ON_CHAIN
+    return [
+        Mismatch(
+            attempt.wallet,
+            f"{attempt.action_id} has nonces {sorted(nonces[attempt.action_id])}, and {landed[attempt.action_id]} on chain",
+        )
+        for attempt in {attempt.action_id: attempt for attempt in signed}.values()
+        if len(nonces[attempt.action_id]) > 1 or landed[attempt.action_id] > 1
+    ]
+
+
+def _nonce_differences(wallet: str, settled: set[int], on_chain: int) -> list[Mismatch]:
+    """The chain has used every nonce that the log has as settled, and no other: from the log's first one on, none is missing."""
+    if not settled or settled == set(range(min(settled), on_chain)):
         return []
-    return [Mismatch(wallet, f"nonce {on_chain} on chain, {max(settled, default=-1) + 1} in the log")]
+    used = set(range(min(settled), on_chain))
+    return [
+        Mismatch(
+            wallet, f"nonces {sorted(used - settled)} used on chain only, {sorted(settled - used)} in the log only"
+        )
+    ]
 
 
-async def _unknown_on_chain(
-    signed: Sequence[Attempt], wallets: Mapping[str, Address], outside: frozenset[Hash], chain: Chain
-) -> list[Mismatch]:
-    """Transactions from our addresses that the log has never heard of."""
-    known = {attempt.hash for attempt in signed} | outside
+async def _transactions_of(wallets: Mapping[str, Address], chain: Chain) -> dict[str, list[tuple[Hash, int]]]:
+    """(hash, nonce) of every transaction in the chain from each of our addresses."""
     names = {address: wallet for wallet, address in wallets.items()}
+    found: dict[str, list[tuple[Hash, int]]] = {wallet: [] for wallet in wallets}
     head = (await chain.head()).number
-    found: list[Mismatch] = []
     for start in range(0, head + 1, BLOCKS_AT_ONCE):
         numbers = range(start, min(start + BLOCKS_AT_ONCE, head + 1))
         for transactions in await asyncio.gather(*(chain.transactions_in(number) for number in numbers)):
-            found += [
-                Mismatch(names[sender], f"nonce {nonce}, {tx}: on chain, not in the log")
-                for tx, sender, nonce in transactions
-                if sender in names and tx not in known
-            ]
+            for tx, sender, nonce in transactions:
+                if sender in names:
+                    found[names[sender]].append((tx, nonce))
     return found

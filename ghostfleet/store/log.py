@@ -45,7 +45,7 @@ class EventLog:
     @classmethod
     async def over(cls, recorder: Recorder, *, codec: Codec = CODEC, read_only: bool = False) -> "EventLog":
         """Check the end of the log, bring the read models up to it, and open. Raises LogCorrupt, LogUnavailable."""
-        found = await opened(recorder)
+        found = await opened(recorder, beside_a_writer=read_only)
         log = cls(recorder, found.head, found.versions, codec)
         if not read_only and found.projected < found.head.position:
             await log._project(found.projected)

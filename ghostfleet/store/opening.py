@@ -22,18 +22,25 @@ class Opened(msgspec.Struct, frozen=True):
     projected: int
 
 
-async def opened(recorder: Recorder) -> Opened:
-    """Raises LogCorrupt, saying what does not fit."""
+async def opened(recorder: Recorder, *, beside_a_writer: bool = False) -> Opened:
+    """Raises LogCorrupt, saying what does not fit.
+
+    Beside a writer the log grows from one read to the next: then it is the log up to where its end was stated first.
+    """
+    witness = recorder.witnessed()
     stated, projected = await recorder.stated_head()
     head = await recorder.head()
-    _check_witness(recorder.witnessed(), head)
+    _check_witness(witness, head)
+    if beside_a_writer and head.position > stated.position:
+        head = await _head_at(recorder, stated.position)
     if head != stated:
         raise LogCorrupt(
             f"the log ends at position {head.position} ({head.hash}), but its last commit ended at {stated.position}"
             f" ({stated.hash}): rows were lost or changed. Restore it from a backup"
         )
     counted = await recorder.versions()
-    if sum(count for _, count in counted.values()) != head.position:
+    rows = sum(count for _, count in counted.values())
+    if rows < head.position or (rows > head.position and not beside_a_writer):
         raise LogCorrupt(
             f"the log has gaps: it ends at position {head.position}, with fewer rows. Restore it from a backup"
         )
@@ -42,6 +49,11 @@ async def opened(recorder: Recorder) -> Opened:
             raise LogCorrupt(f"stream {stream} has {count} events, the newest with version {version}")
     await _check_tail(recorder, head)
     return Opened(head, {stream: version for stream, (version, _) in counted.items()}, projected)
+
+
+async def _head_at(recorder: Recorder, position: int) -> LogHead:
+    rows = await recorder.page(position - 1, position, 1) if position else ()
+    return LogHead(rows[0].position, rows[0].hash) if rows else LogHead()
 
 
 def _check_witness(witness: LogHead | None, head: LogHead) -> None:
@@ -55,7 +67,7 @@ def _check_witness(witness: LogHead | None, head: LogHead) -> None:
 
 async def _check_tail(recorder: Recorder, head: LogHead) -> None:
     before = max(head.position - TAIL_ROWS, 0)
-    rows = list(await recorder.page(max(before - 1, 0), None, TAIL_ROWS + 1))
+    rows = list(await recorder.page(max(before - 1, 0), head.position, TAIL_ROWS + 1))
     previous = GENESIS if before == 0 else rows.pop(0).hash
     position = before
     for row in rows:

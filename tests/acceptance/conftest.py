@@ -1,0 +1,30 @@
+"""A prepared fleet on an anvil of its own, for each test that asks for one."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.acceptance.service_process import Fleet, prepared_fleet
+
+from ghostfleet.devnet.client import DevnetClient, connected
+from ghostfleet.devnet.process import Devnet
+
+
+@pytest.fixture
+async def chain(anvil: Devnet) -> AsyncIterator[DevnetClient]:
+    """The test's own anvil, spoken to directly."""
+    async with connected(anvil.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def fleet(chain: DevnetClient, tmp_path: Path) -> Fleet:
+    """Six wallets that act three times a second or so, with little patience: final after 4 blocks, stuck after 3 s."""
+    return await prepared_fleet(
+        chain,
+        tmp_path / "fleet",
+        fees__stuck_after_secs=3,
+        chain__finality_blocks=4,
+        chain__block_time_secs=0.2,
+        chain__request_timeout_secs=5,
+    )
