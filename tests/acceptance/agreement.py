@@ -3,8 +3,6 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from tests.acceptance.service_process import Fleet
-
 from ghostfleet.chain.edge import RpcEdge
 from ghostfleet.chain.endpoints import EndpointConfig
 from ghostfleet.chain.reads import Chain
@@ -13,6 +11,7 @@ from ghostfleet.domain import events as ev
 from ghostfleet.domain.values import Hash
 from ghostfleet.engine.gate import Gate
 from ghostfleet.operations.reconcile import reconcile
+from tests.acceptance.service_process import Fleet
 
 
 @contextlib.asynccontextmanager

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.acceptance.service_process import Fleet, prepared_fleet
 
 from ghostfleet.devnet.client import DevnetClient, connected
 from ghostfleet.devnet.process import Devnet
+from tests.acceptance.service_process import Fleet, prepared_fleet
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """How does a test run the real service? A prepared fleet on a development chain, and `ghost-fleet` as a process of its own.
 
-    async with fleet.service() as service:       # started, and ended whatever happens inside
-        await service.ready()
-        await fleet.acted(3)
-        await service.kill()
+async with fleet.service() as service:       # started, and ended whatever happens inside
+    await service.ready()
+    await fleet.acted(3)
+    await service.kill()
 """
 
 import asyncio
@@ -193,13 +193,17 @@ class Fleet:
 
     def environ(self, settings: dict[str, object]) -> dict[str, str]:
         own = {
-            "GHOST_FLEET__" + name.upper().replace(".", "__"): json.dumps(value) if isinstance(value, bool) else str(value)
+            "GHOST_FLEET__" + name.upper().replace(".", "__"): json.dumps(value)
+            if isinstance(value, bool)
+            else str(value)
             for name, value in {**self.settings, **settings}.items()
         }
         return {name: value for name, value in os.environ.items() if not name.startswith("GHOST_FLEET")} | own
 
     @contextlib.asynccontextmanager
-    async def service(self, *arguments: str, settings: dict[str, object] | None = None) -> AsyncIterator[ServiceProcess]:
+    async def service(
+        self, *arguments: str, settings: dict[str, object] | None = None
+    ) -> AsyncIterator[ServiceProcess]:
         """The service as a process; killed at the end of the block where it still runs."""
         service = await self.start(*arguments, settings=settings)
         try:
@@ -354,7 +358,5 @@ async def prepared_fleet(
     chain: DevnetClient, directory: Path, *, wallets: int = 6, interval_secs: float = 0.3, **settings: object
 ) -> Fleet:
     """Wallets that send 1 wei to SINK every so often. Settings are named section_key, `fees__stuck_after_secs=2`."""
-    await prepare(
-        chain.url, wallets, directory, interval_secs, plugin="transfer", transfer_to=SINK, health_port=1
-    )
+    await prepare(chain.url, wallets, directory, interval_secs, plugin="transfer", transfer_to=SINK, health_port=1)
     return Fleet(directory, chain, {name.replace("__", "."): value for name, value in settings.items()})

@@ -5,13 +5,13 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.acceptance.agreement import assert_agreement, differences
-from tests.acceptance.service_process import STOP_SECS, Fleet
 
 from ghostfleet.devnet.client import DevnetClient, connected
 from ghostfleet.devnet.launch import running_anvil
 from ghostfleet.domain import events as ev
 from ghostfleet.engine.recovery import recover
+from tests.acceptance.agreement import assert_agreement, differences
+from tests.acceptance.service_process import STOP_SECS, Fleet
 
 pytestmark = [pytest.mark.anvil, pytest.mark.parametrize("anvil", [0.5], indirect=True)]
 
@@ -170,7 +170,9 @@ async def test_a_wallet_taken_out_retires_and_comes_back_where_it_was(fleet: Fle
         await fleet.see(ev.WalletRetired, wallet="wallet-001")
         head = await fleet.head()
         await chain.call("evm_setIntervalMining", 1)
-        await fleet.see(ev.TransactionMined, wallet="wallet-001", after=head)  # the slot that was open when it was taken out
+        await fleet.see(
+            ev.TransactionMined, wallet="wallet-001", after=head
+        )  # the slot that was open when it was taken out
         await fleet.acted(1, wallets=[f"wallet-{n:03d}" for n in (2, 3, 4, 5, 6)])
         assert await fleet.recorded(ev.ActionDecided, wallet="wallet-001") == [
             each for each in await fleet.recorded(ev.ActionDecided, wallet="wallet-001") if each.position <= head
