@@ -5,7 +5,6 @@ nothing but the moment of the next look. What is true of a slot stands in the lo
 """
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
 
 from ghostfleet.chain import fees as fees_
@@ -21,6 +20,7 @@ from ghostfleet.engine import receipts
 from ghostfleet.engine.gaps import fill_gap
 from ghostfleet.engine.outsiders import Taker, find_taker
 from ghostfleet.engine.ports import Broadcast
+from ghostfleet.engine.pursuit import Pursuit
 from ghostfleet.engine.signing import GIVEAWAY_GAS, NoKey, gas_for, giveaway, sign_attempt
 from ghostfleet.engine.trouble import park
 from ghostfleet.engine.world import World
@@ -30,30 +30,6 @@ LOW_NONCE_LOOKS = 3
 FINALITIES_WITHOUT_A_TRACE = 2
 """A used nonce that no node can explain ends its slot after so many times the finality depth."""
 TAKEN = frozenset({AnswerClass.ACCEPTED, AnswerClass.ALREADY_KNOWN})
-
-
-@dataclass
-class Pursuit:
-    """The pace of one open slot: forgotten in a crash, on purpose."""
-
-    since_block: int
-    attempt: int = 0
-    sent: bool = False
-    refused: AnswerClass | None = None
-    unknown_answers: int = 0
-    used_nonce_looks: int = 0
-    used_since_block: int | None = None
-    low_nonce_looks: int = 0
-    pushed_at: float = 0.0
-    retry_secs: float = 0.0
-    retry_at: float = 0.0
-    said: str = ""
-
-    def renew(self, attempt: int, block: int) -> None:
-        """A further attempt starts afresh; what was said of the slot is not said again."""
-        self.attempt, self.since_block = attempt, block
-        self.sent, self.refused, self.unknown_answers = False, None, 0
-        self.retry_secs = self.retry_at = 0.0
 
 
 class Follower:
@@ -210,7 +186,7 @@ class Follower:
             return
         await self._carry_out(lowest, pursuit)
         for slot in pending[1:]:
-            if slot.accepted != slot.newest.hash and self._due(self._pursuit(slot)):
+            if slot.accepted != slot.newest.hash and self._pursuit(slot).due:
                 await self.broadcast(slot.nonce)
 
     async def _gap_filled(self, lowest: Pending, pursuit: Pursuit, nonce: int) -> bool:
@@ -239,11 +215,11 @@ class Follower:
                         action_id=slot.action_id, nonce=slot.nonce, hash=slot.newest.hash, endpoint=slot.accepted_by
                     )
                     await self._write(slot, lost)
-                if self._due(pursuit):
+                if pursuit.due:
                     pursuit.unknown_answers = 0
                     await self.broadcast(slot.nonce)
             case Replace(purpose=purpose, why=why):
-                if self._due(pursuit):
+                if pursuit.due:
                     await self._replace(slot, pursuit, purpose, why)
 
     async def _looked(self, slot: Pending, pursuit: Pursuit) -> Look:
@@ -273,7 +249,7 @@ class Follower:
             fees = fees_.bump(slot.newest.fees, suggestion, rules.max_fee_cap_wei, percent=rules.bump_percent)
         if fees is None:
             await self._say_once(slot, pursuit, "fee_cap", f"{why}, but the fee cap forbids a sufficient bump")
-            self._back_off(pursuit)
+            pursuit.back_off(world.pace)
             await self.broadcast(slot.nonce)
             return
         unsigned, _ = transactions.decode(slot.newest.raw)
@@ -290,7 +266,7 @@ class Follower:
             signed = sign_attempt(world, wallet.id, slot.action_id, unsigned, number=number + 1, purpose=purpose)
         except NoKey as missing:
             await self._say_once(slot, pursuit, "no_key", f"{why}, but {missing}")
-            self._back_off(pursuit)
+            pursuit.back_off(world.pace)
             await self.broadcast(slot.nonce)
             return
         await world.live.commit(
@@ -385,24 +361,16 @@ class Follower:
 
     def _retry_later(self, pursuit: Pursuit, sent: Broadcast) -> None:
         pursuit.refused = sent.cls
-        self._back_off(pursuit, sent.retry_after_secs or 0.0)
-
-    def _back_off(self, pursuit: Pursuit, at_least_secs: float = 0.0) -> None:
-        pace = self._world.pace
-        pursuit.retry_secs = min(max(pursuit.retry_secs * 2, pace.first_retry_secs), pace.longest_retry_secs)
-        pursuit.retry_at = asyncio.get_running_loop().time() + max(pursuit.retry_secs, at_least_secs)
+        pursuit.back_off(self._world.pace, sent.retry_after_secs or 0.0)
 
     def _push_is_due(self, pending: tuple[Pending, ...]) -> bool:
         """Asking by nonce and pool costs two calls: at once for bytes that are not out, else at a slower pace."""
         pursuits = [self._pursuit(slot) for slot in pending]
         if self._world.gate.is_open and any(
-            not pursuit.sent or (pursuit.refused is not None and self._due(pursuit)) for pursuit in pursuits
+            not pursuit.sent or (pursuit.refused is not None and pursuit.due) for pursuit in pursuits
         ):
             return True
         return asyncio.get_running_loop().time() >= pursuits[0].pushed_at + self._world.pace.push_secs
-
-    def _due(self, pursuit: Pursuit) -> bool:
-        return asyncio.get_running_loop().time() >= pursuit.retry_at
 
     def _next_look_secs(self) -> float:
         now = asyncio.get_running_loop().time()

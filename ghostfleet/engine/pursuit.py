@@ -1,0 +1,41 @@
+"""How hard is an open slot pushed, and when again? The pace of a Follower: forgotten in a crash, on purpose."""
+
+import asyncio
+from dataclasses import dataclass
+
+from ghostfleet.domain.values import AnswerClass
+from ghostfleet.engine.world import Pace
+
+
+@dataclass
+class Pursuit:
+    """What was tried for one open slot, with what answer."""
+
+    since_block: int
+    attempt: int = 0
+    sent: bool = False
+    refused: AnswerClass | None = None
+    unknown_answers: int = 0
+    used_nonce_looks: int = 0
+    used_since_block: int | None = None
+    low_nonce_looks: int = 0
+    pushed_at: float = 0.0
+    retry_secs: float = 0.0
+    retry_at: float = 0.0
+    said: str = ""
+
+    def renew(self, attempt: int, block: int) -> None:
+        """A further attempt starts afresh; what was said of the slot is not said again."""
+        self.attempt, self.since_block = attempt, block
+        self.sent, self.refused, self.unknown_answers = False, None, 0
+        self.retry_secs = self.retry_at = 0.0
+
+    def back_off(self, pace: Pace, at_least_secs: float = 0.0) -> None:
+        """Try again later, and later each time, up to the longest wait."""
+        self.retry_secs = min(max(self.retry_secs * 2, pace.first_retry_secs), pace.longest_retry_secs)
+        self.retry_at = asyncio.get_running_loop().time() + max(self.retry_secs, at_least_secs)
+
+    @property
+    def due(self) -> bool:
+        """Whether the wait is over."""
+        return asyncio.get_running_loop().time() >= self.retry_at
