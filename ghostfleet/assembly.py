@@ -266,7 +266,10 @@ async def _until_stopped(
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(parts.heads.run(), name="heads"),
-                group.create_task(watch_store(parts.live, parts.world.gate, parts.world.clock), name="store watch"),
+                group.create_task(
+                    watch_store(parts.live, parts.world.gate, parts.world.clock, parts.running.service.log_recovered),
+                    name="store watch",
+                ),
                 group.create_task(_endpoint_events(parts.live, news), name="endpoint events"),
                 group.create_task(_housekeeping(parts), name="housekeeping"),
                 group.create_task(_fleet(loaded, parts, plugins), name="fleet"),

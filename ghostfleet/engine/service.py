@@ -11,7 +11,7 @@ from ghostfleet.engine.gate import Gate
 from ghostfleet.engine.heads import Heads
 from ghostfleet.engine.ports import AdminCommand, Check, EndpointStatus
 from ghostfleet.engine.state import LiveState
-from ghostfleet.errors import BadInput
+from ghostfleet.errors import BadInput, GhostFleetError
 
 HEAD_TOO_OLD_SECS = 30.0
 """Without an answer about the head for so long the service is not ready."""
@@ -43,6 +43,8 @@ class FleetService:
         self._started = asyncio.get_running_loop().time()
         self.begun = False
         """Whether the chain was checked against the log and the lanes run."""
+        self._unwritten_pause: AdminCommand | None = None
+        """Asked for when the log took nothing: in force, and written as soon as the log takes events again."""
 
     @property
     def state(self) -> State:
@@ -57,19 +59,37 @@ class FleetService:
         return self._dry_run
 
     async def pause(self, command: AdminCommand) -> ev.Recorded:
-        """Durable, and nothing leaves any more, when it returns. A log that cannot take it leaves the gate shut all the same."""
+        """Durable, and nothing leaves any more, when it returns.
+
+        A log that cannot take it leaves the gate shut all the same, and gets it when it takes events again.
+        """
         self._gate.shut()
-        recorded = await self._live.commit(partial(_paused, command=command))
+        try:
+            recorded = await self._live.commit(partial(_paused, command=command))
+        except GhostFleetError:
+            self._unwritten_pause = command
+            raise
         if self.state.fleet.paused is not None:  # else a resume came right after, and has the last word
             await self._gate.close()
         return recorded[-1]
 
     async def resume(self, command: AdminCommand) -> ev.Recorded:
-        """Ends a pause, whoever asked for it."""
-        recorded = await self._live.commit(partial(_resumed, command=command))
+        """Ends a pause, whoever asked for it, also one that the log could not take."""
+        unwritten, self._unwritten_pause = self._unwritten_pause, None
+        try:
+            recorded = await self._live.commit(partial(_resumed, command=command))
+        except GhostFleetError:
+            self._unwritten_pause = self._unwritten_pause or unwritten
+            raise
         if self.state.fleet.paused is None:  # else a pause came right after
             self._gate.open()
         return recorded[-1]
+
+    async def log_recovered(self) -> None:
+        """The log takes events again: what it missed is written now."""
+        unwritten, self._unwritten_pause = self._unwritten_pause, None
+        if unwritten is not None:
+            await self.pause(unwritten)
 
     async def reset(self, command: AdminCommand) -> ev.Recorded:
         """Closes the breaker of the target wallet and ends its parking. Raises UnknownWallet."""
@@ -93,10 +113,13 @@ class FleetService:
 
     def checks(self) -> Sequence[Check]:
         """What has to hold for the fleet to act. A pause is a wish, not a fault: it is told by the status."""
-        return [self._log_check(), self._chain_check(), self._endpoint_check(), self._begun_check()]
+        return [self.log_check(), self._chain_check(), self._endpoint_check(), self._begun_check()]
 
-    def _log_check(self) -> Check:
-        trouble = self._live.trouble
+    def log_check(self) -> Check:
+        """Whether the log takes events, and what holds meanwhile."""
+        trouble, pause = self._live.trouble, self._unwritten_pause
+        if trouble is not None and pause is not None:
+            trouble += f"; the pause that {pause.actor} asked for is in force and is written once the log takes events"
         return Check("log", trouble is None, trouble or "")
 
     def _chain_check(self) -> Check:

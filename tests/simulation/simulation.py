@@ -309,7 +309,7 @@ class Simulation:
     def _operate(self) -> None:
         """What an operator does after an incident."""
         state = self.promises.shadow
-        if state.fleet.paused is not None or self._unwritten_pause:
+        if state.fleet.paused is not None:  # a pause that the log could not take has to be there by itself by now
             self.ask("resume")
         for name, wallet in state.wallets.items():
             if isinstance(wallet.breaker, Tripped) and wallet.breaker.until_us > self.universe.now_us() + 120_000_000:

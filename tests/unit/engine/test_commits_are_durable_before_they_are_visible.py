@@ -25,6 +25,7 @@ from tests.simulation.memory_recorder import MemoryDisk, MemoryRecorder
 
 ADDRESS = Address(b"\x22" * 20)
 NOW_US = 1_700_000_000_000_000
+PAUSE = AdminCommand(command="pause", actor="op", remote="127.0.0.1", request_id="r")
 
 
 class Clock:
@@ -189,7 +190,9 @@ async def test_a_commit_whose_failure_was_a_lie_is_a_fact():
         assert encode_state(fold(rows)) == encode_state(it.live.state)
 
 
-async def test_a_pause_that_cannot_be_written_shuts_the_gate_all_the_same():
+@pytest.fixture
+async def pausing_without_a_log() -> AsyncIterator[tuple[Fixture, FleetService, Gate]]:
+    """A service that was asked to pause when the disk took nothing; the disk takes events again."""
     async with live_state() as it:
         gate = Gate()
         service = FleetService(
@@ -200,14 +203,35 @@ async def test_a_pause_that_cannot_be_written_shuts_the_gate_all_the_same():
             endpoints=list,
             dry_run=False,
         )
-        command = AdminCommand(command="pause", actor="op", remote="127.0.0.1", request_id="r")
         it.disk.full = "read-only file system"
         with pytest.raises(LogUnavailable):
-            await service.pause(command)
+            await service.pause(PAUSE)
         assert not gate.is_open
+        assert "the pause that op asked for is in force" in service.log_check().reason
         it.disk.full = ""
-        await service.resume(command)
-        assert gate.is_open
+        yield it, service, gate
+
+
+async def test_a_pause_that_cannot_be_written_shuts_the_gate_until_it_is_ended(
+    pausing_without_a_log: tuple[Fixture, FleetService, Gate],
+):
+    it, service, gate = pausing_without_a_log
+    await service.resume(PAUSE)
+    await service.log_recovered()
+    assert gate.is_open
+    assert it.live.state.fleet.paused is None
+
+
+async def test_a_pause_that_could_not_be_written_is_written_once_the_log_takes_it(
+    pausing_without_a_log: tuple[Fixture, FleetService, Gate],
+):
+    it, service, gate = pausing_without_a_log
+    await service.log_recovered()
+    assert not gate.is_open
+    assert it.live.state.fleet.paused is not None
+    assert it.live.state.fleet.paused.actor == "op"
+    await service.log_recovered()
+    assert [type(each.event) for each in it.told].count(ev.FleetPaused) == 1
 
 
 async def test_a_cancelled_asker_leaves_a_whole_commit_or_none():
