@@ -26,6 +26,8 @@ from ghostfleet.store.statements import Statements
 from ghostfleet.store.tables import events, transactions
 
 LAST_POSITION = 2**63 - 1
+HEAD_ID = 1
+"""Key of the one row of log_head."""
 MAX_HASHES = 500
 """Hashes in one select: SQLite takes no more than 1,000 terms."""
 MAX_SNAPSHOTS_READ = 8
@@ -47,9 +49,9 @@ class SqlRecorder:
 
     async def stated_head(self) -> tuple[LogHead, int]:
         found = await self._db.fetch(self._sql.stated_head)
-        if len(found) != 1:
+        if [tuple(map(type, row)) for row in found] != [(int, int, bytes, int)] or found[0][0] != HEAD_ID:
             raise LogCorrupt(f"the log at {self._db.place} does not say where it ends: table log_head is damaged")
-        position, digest, self._projected = found[0]
+        _, position, digest, self._projected = found[0]
         return _head(position, digest), self._projected
 
     def witnessed(self) -> LogHead | None:
@@ -136,6 +138,9 @@ class SqlRecorder:
             found |= {it[0]: _transaction(*it) for it in await self._db.fetch(self._sql.select(chosen))}
         return found
 
+    async def addresses(self) -> Mapping[str, bytes]:
+        return dict(await self._db.fetch(self._sql.addresses))
+
     async def transaction_count(self) -> int:
         count: int = (await self._db.fetch(self._sql.transaction_count))[0][0]
         return count
@@ -168,10 +173,10 @@ class SqlRecorder:
 
     async def snapshots(self, fold_version: int) -> Sequence[Snapshot]:
         params = self._sql.snapshots.row(fold=fold_version, count=MAX_SNAPSHOTS_READ)
-        return [
-            Snapshot(position, fold, Hash(head_hash), Hash(digest), state)
-            for position, fold, head_hash, digest, state in await self._db.fetch(self._sql.snapshots, params)
-        ]
+        return [_snapshot(*it) for it in await self._db.fetch(self._sql.snapshots, params)]
+
+    async def every_snapshot(self) -> Sequence[Snapshot]:
+        return [_snapshot(*it) for it in await self._db.fetch(self._sql.every_snapshot)]
 
     async def faults(self) -> str:
         return await self._db.faults()
@@ -209,6 +214,17 @@ def _params(row: EventRow) -> tuple[Any, ...]:
 def _row(stored: tuple[Any, ...]) -> EventRow:
     digest = stored[-1]
     return EventRow(*stored[:-1], Hash(digest) if type(digest) is bytes else digest)  # type: ignore[call-arg]
+
+
+def _snapshot(position: int, fold_version: int, head_hash: Any, digest: Any, state: Any) -> Snapshot:
+    """A damaged one is one that does not fit."""
+    if not all(type(it) is bytes for it in (head_hash, digest, state)):
+        head_hash = digest = state = b""
+    return Snapshot(position, fold_version, _hash(head_hash), _hash(digest), state)
+
+
+def _hash(stored: bytes) -> Hash:
+    return Hash(stored) if len(stored) == Hash.LENGTH else Hash()
 
 
 def _head(position: int, digest: object) -> LogHead:

@@ -23,7 +23,7 @@ class Statements:
         self.append = made(insert(events))
         assert self.append.names == tuple(column.name for column in events.columns), "rows go in as they are"
         self.head = made(select(events.c.position, events.c.hash).order_by(events.c.position.desc()).limit(1))
-        self.stated_head = made(select(log_head.c.position, log_head.c.hash, log_head.c.projected))
+        self.stated_head = made(select(log_head.c.id, log_head.c.position, log_head.c.hash, log_head.c.projected))
         self.set_head = made(
             update(log_head)
             .where(log_head.c.id == 1)
@@ -40,6 +40,7 @@ class Statements:
             .limit(bindparam("count"))
         )
         self.transaction = made(select(transactions).where(transactions.c.hash == bindparam("hash")))
+        self.addresses = made(select(wallets.c.wallet, wallets.c.address))
         self.transaction_count = made(select(func.count()).select_from(transactions))
         self.forget = [made(delete(transactions)), made(delete(wallets))]
         self.put_snapshot = made(insert_new(dialect, snapshots))
@@ -53,6 +54,7 @@ class Statements:
             .order_by(snapshots.c.position.desc())
             .limit(bindparam("count"))
         )
+        self.every_snapshot = made(select(snapshots).order_by(snapshots.c.position))
         self._dialect = dialect
         self._changes: dict[type[Change], tuple[Prepared, Callable[[Any], dict[str, Any]]]] = {
             Registered: (made(upsert(dialect, wallets, "wallet")), _registered),

@@ -28,6 +28,7 @@ from ghostfleet.engine.gate import Gate
 from ghostfleet.engine.heads import Heads
 from ghostfleet.engine.lane import Lane
 from ghostfleet.engine.recovery import Snapshots
+from ghostfleet.engine.service import FleetService
 from ghostfleet.engine.state import LiveState
 
 replace = msgspec.structs.replace
@@ -409,6 +410,14 @@ def a_pause_of_the_settings_hides_the_operators() -> AbstractContextManager[Any]
         return [ev.NewEvent(ev.FLEET_STREAM, ev.FleetPaused(actor=actor, reason=reason), correlation)]
 
     return patch.object(decisions, "pause", pause)
+
+
+@planted("admin", "disk", within=60, promises=STUCK)
+def a_pause_that_the_log_could_not_take_is_never_written() -> AbstractContextManager[Any]:
+    async def forgotten(self: FleetService) -> None:
+        return
+
+    return patch.object(FleetService, "log_recovered", forgotten)
 
 
 @planted("lost", within=10, promises=("only its own errors count against a wallet",))
