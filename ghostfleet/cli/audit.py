@@ -154,9 +154,10 @@ def export(
 def verify(context: typer.Context, as_json: AsJson = False) -> None:
     """Walk the hash chain; the first row that does not fit is named. Exit code 1 when one does not."""
     from ghostfleet.store.errors import LogCorrupt
+    from ghostfleet.store.log import verify_log
 
     try:
-        found = _asked(context, lambda log: log.verify())
+        found = asyncio.run(verify_log(options_of(context).load().store.url))
     except LogCorrupt as corrupt:
         raise NotVerified(str(corrupt)) from None
     if as_json:

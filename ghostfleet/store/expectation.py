@@ -126,6 +126,11 @@ class Expectation:
         ended, self._ended = self._ended, {}
         return [row for action in ended for row in self._table.forget(action)]
 
+    @property
+    def addresses(self) -> dict[str, Address]:
+        """Of every wallet that was registered."""
+        return self._table.addresses
+
     def open(self) -> list[TransactionRow]:
         """The rows of the actions that have not ended."""
         return [row for attempts in self._table.actions.values() for row in attempts.values()]

@@ -5,14 +5,12 @@
 
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from ghostfleet.domain.events import NewEvent, Recorded, Stream
-from ghostfleet.domain.values import Hash
 from ghostfleet.errors import BadInput
 from ghostfleet.store.codec import CODEC, Codec
 from ghostfleet.store.commits import GroupCommit
@@ -25,7 +23,7 @@ from ghostfleet.store.recorder import Counters, Recorder, Snapshot
 from ghostfleet.store.rows import EventRow, LogHead
 from ghostfleet.store.sql_recorder import SqlRecorder
 from ghostfleet.store.sqlite import SqliteDatabase
-from ghostfleet.store.verification import Verification, verify
+from ghostfleet.store.verification import Verification, snapshot_fits, verify
 
 READ_PAGE_ROWS = 2000
 """Rows that `read` takes at a time: bounds its memory, and how long a read can hold a snapshot."""
@@ -116,9 +114,12 @@ class EventLog:
         return await verify(self._recorder, self._codec, after)
 
     async def rebuild_projections(self) -> None:
-        """Make the read models anew from the events. For a log that nobody appends to meanwhile."""
+        """Make the read models anew from the events, and drop snapshots that do not fit them. For a log that nobody appends
+        to meanwhile."""
         await self._recorder.forget_projections()
         await self._project(0)
+        every = await self._recorder.every_snapshot()
+        await self._recorder.drop_snapshots([it for it in every if not await snapshot_fits(self._recorder, it)])
 
     async def _project(self, after: int) -> None:
         while page := await self._recorder.page(after, None, READ_PAGE_ROWS):
@@ -134,16 +135,12 @@ class EventLog:
         row = await self._recorder.page(position - 1, position, 1)
         if not row:
             raise LogUnavailable(f"position {position} cannot be read")
-        digest = Hash(sha256(state).digest())
-        snapshot = Snapshot(position, fold_version, row[0].hash, digest, state)
-        await self._recorder.put_snapshot(snapshot, SNAPSHOTS_KEPT)
+        await self._recorder.put_snapshot(Snapshot.of(position, fold_version, row[0].hash, state), SNAPSHOTS_KEPT)
 
     async def load_snapshot(self, fold_version: int) -> Snapshot | None:
         """The newest that fits this log, undamaged; None when there is none."""
         for snapshot in await self._recorder.snapshots(fold_version):
-            row = await self._recorder.page(snapshot.position - 1, snapshot.position, 1)
-            fits = bool(row) and row[0].hash == snapshot.head_hash
-            if fits and sha256(snapshot.state).digest() == snapshot.digest:
+            if await snapshot_fits(self._recorder, snapshot):
                 return snapshot
         return None
 
@@ -164,21 +161,34 @@ async def open_log(url: str, *, read_only: bool = False, create: bool = True, co
 
     Raises BadInput (no such place), LogHeld, LogCorrupt, SchemaTooNew, LogUnavailable.
     """
-    try:
-        where = make_url(url)
-    except ArgumentError:
-        raise BadInput("the store's URL is not one: sqlite:///FILE or postgresql://USER@HOST/DATABASE") from None
-    database: SqliteDatabase | PostgresDatabase
-    if where.get_backend_name() == "sqlite" and where.database and where.database != ":memory:":
-        path = Path(os.path.abspath(where.database))
-        database = await SqliteDatabase.open(path, read_only=read_only, create=create)
-    elif where.get_backend_name() in ("postgresql", "postgres") and where.database:
-        database = await PostgresDatabase.open(where, read_only=read_only)
-    else:
-        raise BadInput("the log lives at sqlite:///FILE or postgresql://USER@HOST/DATABASE")
-    recorder = SqlRecorder(database)
+    recorder = await _recorder_at(url, read_only=read_only, create=create)
     try:
         return await EventLog.over(recorder, codec=codec, read_only=read_only)
     except BaseException:
         await recorder.close()
         raise
+
+
+async def verify_log(url: str, *, codec: Codec = CODEC) -> Verification:
+    """`EventLog.verify` of a log that may be too damaged to be opened.
+
+    Raises BadInput, SchemaTooNew, UnknownCriticalEvent, LogUnavailable; LogCorrupt when the database cannot even be read.
+    """
+    recorder = await _recorder_at(url, read_only=True, create=False)
+    try:
+        return await verify(recorder, codec, 0)
+    finally:
+        await recorder.close()
+
+
+async def _recorder_at(url: str, *, read_only: bool, create: bool) -> Recorder:
+    try:
+        where = make_url(url)
+    except ArgumentError:
+        raise BadInput("the store's URL is not one: sqlite:///FILE or postgresql://USER@HOST/DATABASE") from None
+    if where.get_backend_name() == "sqlite" and where.database and where.database != ":memory:":
+        path = Path(os.path.abspath(where.database))
+        return SqlRecorder(await SqliteDatabase.open(path, read_only=read_only, create=create))
+    if where.get_backend_name() in ("postgresql", "postgres") and where.database:
+        return SqlRecorder(await PostgresDatabase.open(where, read_only=read_only))
+    raise BadInput("the log lives at sqlite:///FILE or postgresql://USER@HOST/DATABASE")

@@ -4,6 +4,7 @@ The SQL recorder and the simulator's recorder in memory keep the same promises; 
 """
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Protocol
 
 import msgspec
@@ -16,13 +17,27 @@ from ghostfleet.store.rows import EventRow, LogHead
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A folded state as of `position`; `head_hash` is the hash of that row, `digest` the sha256 of the state."""
+    """A folded state as of `position`; `head_hash` is the hash of that row, `digest` covers all the other columns."""
 
     position: int
     fold_version: int
     head_hash: Hash
     digest: Hash
     state: bytes
+
+    @classmethod
+    def of(cls, position: int, fold_version: int, head_hash: Hash, state: bytes) -> "Snapshot":
+        """With its digest."""
+        return cls(position, fold_version, head_hash, _digest(position, fold_version, head_hash, state), state)
+
+    @property
+    def undamaged(self) -> bool:
+        """Whether the columns are as they were written."""
+        return self.digest == _digest(self.position, self.fold_version, self.head_hash, self.state)
+
+
+def _digest(position: int, fold_version: int, head_hash: bytes, state: bytes) -> Hash:
+    return Hash(sha256(b"".join((f"{position} {fold_version} ".encode(), head_hash, state))).digest())
 
 
 class Counters(msgspec.Struct):
@@ -73,6 +88,10 @@ class Recorder(Protocol):
 
     async def transaction_count(self) -> int: ...
 
+    async def addresses(self) -> Mapping[str, bytes]:
+        """The address of every wallet that was ever registered."""
+        ...
+
     async def forget_projections(self) -> None:
         """Empty the read models; they follow the log up to position 0."""
         ...
@@ -88,6 +107,12 @@ class Recorder(Protocol):
     async def snapshots(self, fold_version: int) -> Sequence[Snapshot]:
         """Newest first."""
         ...
+
+    async def every_snapshot(self) -> Sequence[Snapshot]:
+        """Those of other fold versions as well."""
+        ...
+
+    async def drop_snapshots(self, snapshots: Sequence[Snapshot]) -> None: ...
 
     async def faults(self) -> str:
         """What the storage itself finds wrong with its files; empty when nothing."""

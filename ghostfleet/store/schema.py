@@ -64,9 +64,11 @@ def check_level(connection: Connection, place: str) -> None:
         raise LogCorrupt(f"{place} holds no event log")
     said = _said(connection)
     try:
-        least = int(said["min_level"])
-    except (KeyError, ValueError):
-        raise LogCorrupt(f"{place} does not say which schema level it needs") from None
+        level, least = int(said["level"]), int(said["min_level"])
+    except (KeyError, ValueError, TypeError):
+        raise LogCorrupt(f"{place} does not say which schema level it needs: table log_meta is damaged") from None
+    if not 1 <= least <= level:
+        raise LogCorrupt(f"{place} has schema level {level} and needs level {least}: table log_meta is damaged")
     if least > LEVEL:
         raise SchemaTooNew(
             f"the log at {place} needs schema level {least}, and this release ({ghostfleet.__version__}) knows levels up to"

@@ -115,7 +115,7 @@ class SqlRecorder:
 
     async def transaction(self, tx: bytes) -> TransactionRow | None:
         found = await self._db.fetch(self._sql.transaction, self._sql.transaction.row(hash=bytes(tx)))
-        return _transaction(*found[0]) if found else None
+        return _attempt(found[0]) if found else None
 
     async def transactions(self, query: TransactionQuery) -> Page[TransactionRow]:
         limit = checked_limit(query.limit)
@@ -127,7 +127,7 @@ class SqlRecorder:
         if query.statuses:
             chosen = chosen.where(or_(*(transactions.c.status == status for status in query.statuses)))
         found = await self._db.fetch(self._sql.select(chosen))
-        items = tuple(_transaction(*it) for it in found[:limit])
+        items = tuple(_attempt(it) for it in found[:limit])
         return Page(items, items[-1].signed_position if len(found) > limit else None)
 
     async def by_hash(self, hashes: Sequence[bytes]) -> Mapping[bytes, TransactionRow]:
@@ -135,7 +135,7 @@ class SqlRecorder:
         wanted = iter(hashes)
         while some := list(islice(wanted, MAX_HASHES)):
             chosen = select(transactions).where(or_(*(transactions.c.hash == bytes(it) for it in some)))
-            found |= {it[0]: _transaction(*it) for it in await self._db.fetch(self._sql.select(chosen))}
+            found |= {it[0]: _attempt(it) for it in await self._db.fetch(self._sql.select(chosen))}
         return found
 
     async def addresses(self) -> Mapping[str, bytes]:
@@ -177,6 +177,10 @@ class SqlRecorder:
 
     async def every_snapshot(self) -> Sequence[Snapshot]:
         return [_snapshot(*it) for it in await self._db.fetch(self._sql.every_snapshot)]
+
+    async def drop_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
+        rows = [self._sql.drop_snapshot.row(at=it.position) for it in snapshots]
+        await self._db.write([(self._sql.drop_snapshot, rows)], (), lambda _: ())
 
     async def faults(self) -> str:
         return await self._db.faults()
@@ -220,15 +224,27 @@ def _snapshot(position: int, fold_version: int, head_hash: Any, digest: Any, sta
     """A damaged one is one that does not fit."""
     if not all(type(it) is bytes for it in (head_hash, digest, state)):
         head_hash = digest = state = b""
-    return Snapshot(position, fold_version, _hash(head_hash), _hash(digest), state)
-
-
-def _hash(stored: bytes) -> Hash:
-    return Hash(stored) if len(stored) == Hash.LENGTH else Hash()
+    return Snapshot(position, fold_version, Hash(head_hash), Hash(digest), state)
 
 
 def _head(position: int, digest: object) -> LogHead:
     return LogHead(position, Hash(digest) if isinstance(digest, bytes) else Hash())
+
+
+TRANSACTION_KINDS = tuple((column.type.python_type, column.nullable) for column in transactions.columns)
+
+
+def _attempt(stored: tuple[Any, ...]) -> TransactionRow:
+    try:
+        for value, (kind, nullable) in zip(stored, TRANSACTION_KINDS, strict=True):
+            if type(value) is not kind and not (value is None and nullable):
+                raise TypeError
+        return _transaction(*stored)
+    except (TypeError, ValueError):
+        tx = f"0x{stored[0].hex()}" if isinstance(stored[0], bytes) else repr(stored[0])[:80]
+        raise LogCorrupt(
+            f"the read model of transaction {tx} is damaged; `ghost-fleet db rebuild` mends that"
+        ) from None
 
 
 def _transaction(

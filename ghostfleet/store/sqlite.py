@@ -13,6 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from ghostfleet.errors import GhostFleetError
 from ghostfleet.store import dialect
 from ghostfleet.store.database import Prepared, Steps
 from ghostfleet.store.errors import LogCorrupt, LogMissing
@@ -58,7 +59,7 @@ class SqliteDatabase:
                     await connection.run_sync(check_level, database.place)
         except BaseException as error:
             await database.close()
-            raise dialect.storage_problem(error, database.place) or error from None
+            raise _problem(error, database.place) or error from None
         return database
 
     async def _connect_writer(self) -> None:
@@ -90,10 +91,8 @@ class SqliteDatabase:
             raise LogCorrupt(
                 f"the log at {self.place} holds a row that does not fit memory: its length is damaged"
             ) from None
-        except (sqlite3.Error, DBAPIError) as error:
-            if UNDECODABLE in str(error):
-                raise LogCorrupt(f"the log at {self.place} holds text that is not UTF-8") from None
-            raise dialect.storage_problem(error, self.place) or dialect.unfit(error, self.place) from None
+        except (sqlite3.Error, DBAPIError, UnicodeDecodeError) as error:
+            raise _problem(error, self.place) or dialect.unfit(error, self.place) from None
 
     async def write(self, rows: Steps, derived: Steps, last: Callable[[bool], Steps]) -> bool:
         """One transaction in one hop to the connection's thread."""
@@ -154,6 +153,13 @@ class SqliteDatabase:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def _problem(error: BaseException, place: str) -> GhostFleetError | None:
+    """What SQLite's or its driver's error means; None when it is the statement's own fault."""
+    if isinstance(error, UnicodeDecodeError) or UNDECODABLE in str(error):
+        return LogCorrupt(f"the log at {place} holds text that is not UTF-8")
+    return dialect.storage_problem(error, place)
 
 
 def _insert(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -9,10 +9,11 @@ from ghostfleet.domain.events import Stream
 from ghostfleet.store.codec import Codec
 from ghostfleet.store.errors import LogCorrupt
 from ghostfleet.store.expectation import Expectation
-from ghostfleet.store.recorder import Recorder
+from ghostfleet.store.recorder import Recorder, Snapshot
 from ghostfleet.store.rows import GENESIS, EventRow, LogHead, hash_of
 
 PAGE_ROWS = 1000
+LAST_POSITION = 2**63 - 1
 COLUMN_KINDS = (int, str, int, str, int, int, int, str, str)
 
 
@@ -51,10 +52,11 @@ def chain_fault(row: EventRow, after: int, previous: bytes) -> str:
 
 
 class _Walk:
-    """State of one walk; `at` is the newest row that fits."""
+    """State of one walk; `at` is the newest row that fits, `witness` where the log had ended once."""
 
-    def __init__(self, codec: Codec, at: LogHead) -> None:
+    def __init__(self, codec: Codec, at: LogHead, witness: LogHead | None) -> None:
         self._codec = codec
+        self._witness = witness
         self.at = at
         self.rows = 0
         self._versions: dict[Stream, int] | None = {} if at.position == 0 else None
@@ -76,8 +78,17 @@ class _Walk:
             raise Misfit(str(problem).partition(": ")[2], position) from None
         if self.expected is not None and (fault := self.expected.add(recorded)):
             raise Misfit(fault, position)
+        if self._witness is not None and self._witness.position == position and self._witness.hash != row.hash:
+            raise Misfit(
+                f"the row is another than the one that the .witness file names ({self._witness.hash})", position
+            )
         self.at = LogHead(row.position, row.hash)
         self.rows += 1
+
+    def check_end(self) -> None:
+        """Raises Misfit when the log went further once."""
+        if self._witness is not None and self._witness.position > self.at.position:
+            raise Misfit(f"the row is missing: the log had reached {self._witness.position}", self.at.position + 1)
 
 
 async def verify(recorder: Recorder, codec: Codec, after: int) -> Verification:
@@ -85,11 +96,14 @@ async def verify(recorder: Recorder, codec: Codec, after: int) -> Verification:
 
     Raises LogUnavailable, and UnknownCriticalEvent where this release cannot read on.
     """
-    walk = _Walk(codec, await _start(recorder, after))
+    walk = _Walk(codec, LogHead(after), recorder.witnessed())
     try:
+        walk.at = await _start(recorder, after)
         await _walk_to_the_end(recorder, walk)
+        walk.check_end()
         if walk.expected is not None:
             await _check_read_models(recorder, walk)
+        await _check_snapshots(recorder)
         if faults := await recorder.faults():
             raise Misfit(f"the database finds itself damaged: {faults}")
     except Misfit as misfit:
@@ -102,6 +116,8 @@ async def verify(recorder: Recorder, codec: Codec, after: int) -> Verification:
 
 async def _start(recorder: Recorder, after: int) -> LogHead:
     if after == 0:
+        if before := await recorder.page(-LAST_POSITION, 0, 1):
+            raise Misfit("no event has such a position: the row was inserted", before[0].position)
         return LogHead(0, GENESIS)
     row = await recorder.page(after - 1, after, 1)
     if not row:
@@ -121,7 +137,8 @@ async def _walk_to_the_end(recorder: Recorder, walk: _Walk) -> None:
                     raise Misfit(_differs(wanted.hash, found.get(bytes(wanted.hash)), wanted), wanted.signed_position)
     stated, _ = await recorder.stated_head()
     if stated.position < walk.at.position or (stated.position == walk.at.position and stated != walk.at):
-        raise Misfit(f"the last commit says that the log ends at {stated.position} ({stated.hash})", walk.at.position)
+        first = min(stated.position + 1, walk.at.position)
+        raise Misfit(f"the last commit says that the log ends at {stated.position} ({stated.hash})", max(first, 1))
     if stated.position > walk.at.position and not await recorder.page(walk.at.position, None, 1):
         raise Misfit(f"the row is missing: the last commit ended at {stated.position}", walk.at.position + 1)
 
@@ -149,6 +166,7 @@ async def _check_read_models(recorder: Recorder, walk: _Walk) -> None:
         _, projected = await recorder.stated_head()
         wanted = walk.expected.open()
         found = await recorder.by_hash([row.hash for row in wanted])
+        addresses = await recorder.addresses()
         count = await recorder.transaction_count()
         if await recorder.head() != head:
             await _walk_to_the_end(recorder, walk)
@@ -158,11 +176,37 @@ async def _check_read_models(recorder: Recorder, walk: _Walk) -> None:
         for row in wanted:
             if found.get(bytes(row.hash)) != row:
                 raise Misfit(_differs(row.hash, found.get(bytes(row.hash)), row), row.signed_position)
+        if addresses != walk.expected.addresses:
+            differ = sorted(
+                str(wallet)
+                for wallet in {*addresses, *walk.expected.addresses}
+                if addresses.get(wallet) != walk.expected.addresses.get(wallet)
+            )
+            raise Misfit(
+                f"the read model of wallets differs in {', '.join(differ[:5])}: `ghost-fleet db rebuild` mends that"
+            )
         if count != walk.expected.attempts:
             raise Misfit(
                 f"the read model has {count} transactions, the log {walk.expected.attempts}: `ghost-fleet db rebuild` mends that"
             )
         return
+
+
+async def snapshot_fits(recorder: Recorder, snapshot: Snapshot) -> bool:
+    """Whether it is a state of this log, as it was written."""
+    if type(snapshot.position) is not int or not snapshot.undamaged:
+        return False
+    row = await recorder.page(snapshot.position - 1, snapshot.position, 1)
+    return bool(row) and row[0].hash == snapshot.head_hash
+
+
+async def _check_snapshots(recorder: Recorder) -> None:
+    for snapshot in await recorder.every_snapshot():
+        if not await snapshot_fits(recorder, snapshot):
+            raise Misfit(
+                f"the snapshot at position {snapshot.position} is damaged or of another log, no start uses it:"
+                " `ghost-fleet db rebuild` drops it"
+            )
 
 
 def _differs(tx: object, found: object, wanted: object) -> str:

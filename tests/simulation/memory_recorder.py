@@ -153,6 +153,9 @@ class MemoryRecorder:
     async def transaction_count(self) -> int:
         return len(self._table.hashes)
 
+    async def addresses(self) -> Mapping[str, bytes]:
+        return self._table.addresses
+
     async def forget_projections(self) -> None:
         self._check_disk()
         self._table, self._projected = TransactionTable(), 0
@@ -170,6 +173,13 @@ class MemoryRecorder:
 
     async def snapshots(self, fold_version: int) -> Sequence[Snapshot]:
         return [it for it in self.disk.kept if it.fold_version == fold_version][:MAX_SNAPSHOTS_READ]
+
+    async def every_snapshot(self) -> Sequence[Snapshot]:
+        return self.disk.kept
+
+    async def drop_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
+        self._check_disk()
+        self.disk.kept = [it for it in self.disk.kept if it not in snapshots]
 
     async def faults(self) -> str:
         return ""
