@@ -6,13 +6,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import append, replay, signing
+from benchmarks import append, end_to_end, replay, signing
 from benchmarks.lines import Line, as_json, as_table
 
 BENCHMARKS: dict[str, Callable[..., list[Line]]] = {
     "append": append.measure,
     "replay": replay.measure,
     "signing": signing.measure,
+    "end-to-end": end_to_end.measure,
 }
 RESULT = Path("out/bench.json")
 TABLE_WIDTH = 150

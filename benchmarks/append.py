@@ -13,6 +13,7 @@ import struct
 import tempfile
 from contextlib import closing
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -107,7 +108,7 @@ def _limit(rows: list[Row], path: Path, commits: int) -> float:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         started = perf_counter()
-        for start, end in zip(bounds, bounds[1:], strict=False):
+        for start, end in pairwise(bounds):
             batch = []
             for row, text in zip(rows[start:end], texts[start:end], strict=True):
                 position, stream, version, type_, type_version, critical, time_us, correlation, payload, _ = row

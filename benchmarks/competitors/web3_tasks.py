@@ -1,6 +1,6 @@
-"""What a user of web3.py would write: one asyncio task a wallet, local signing, fixed fees, receipts awaited.
+"""What a user of web3.py would write: a task a wallet, local signing, fixed fees, nonces counted, then every receipt.
 
-python -m benchmarks.competitors.web3_tasks URL CHAIN_ID SECONDS KEYS_FILE -> one JSON object {"transactions", "seconds"}
+python -m benchmarks.competitors.web3_tasks URL CHAIN_ID TRANSACTIONS KEYS_FILE -> one JSON object {"transactions", "seconds"}
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from eth_account import Account
 from web3 import AsyncHTTPProvider, AsyncWeb3
 
 
-async def _wallet(web3: AsyncWeb3, chain_id: int, key: str, until: float) -> int:
+async def _wallet(web3: AsyncWeb3, chain_id: int, key: str, count: int) -> int:
     account = Account.from_key(key)
-    nonce = await web3.eth.get_transaction_count(account.address)
-    done = 0
-    while time.monotonic() < until:
+    first = await web3.eth.get_transaction_count(account.address)
+    sent = []
+    for nonce in range(first, first + count):
         signed = account.sign_transaction(
             {
                 "to": account.address,
@@ -30,20 +30,19 @@ async def _wallet(web3: AsyncWeb3, chain_id: int, key: str, until: float) -> int
                 "type": 2,
             }
         )
-        tx = await web3.eth.send_raw_transaction(signed.raw_transaction)
-        await web3.eth.wait_for_transaction_receipt(tx, timeout=60, poll_latency=0.2)
-        nonce += 1
-        done += 1
-    return done
+        sent.append(await web3.eth.send_raw_transaction(signed.raw_transaction))
+    receipts = [await web3.eth.wait_for_transaction_receipt(tx, timeout=120, poll_latency=0.2) for tx in sent]
+    return sum(receipt["status"] for receipt in receipts)
 
 
-async def main(url: str, chain_id: int, seconds: float, keys: list[str]) -> None:
+async def main(url: str, chain_id: int, transactions: int, keys: list[str]) -> None:
     web3 = AsyncWeb3(AsyncHTTPProvider(url))
     started = time.monotonic()
-    counts = await asyncio.gather(*(_wallet(web3, chain_id, key, started + seconds) for key in keys))
+    share = -(-transactions // len(keys))
+    counts = await asyncio.gather(*(_wallet(web3, chain_id, key, share) for key in keys))
     print(json.dumps({"transactions": sum(counts), "seconds": time.monotonic() - started}))
     await web3.provider.disconnect()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), json.loads(Path(sys.argv[4]).read_text())))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), json.loads(Path(sys.argv[4]).read_text())))
