@@ -71,7 +71,7 @@ class Call:
         return next((method for method in self.methods if method not in endpoint.unserved), self.methods[-1])
 
     def rides_with(self, other: "Call") -> bool:
-        return self.avoid == other.avoid and self.timeout_secs == other.timeout_secs
+        return self.timeout_secs == other.timeout_secs
 
     def succeed(self, result: Any) -> None:
         if not self.done.done():

@@ -65,6 +65,10 @@ class SendGate(Protocol):
     def sending(self) -> AbstractAsyncContextManager[None]: ...
 
 
+QueueKey = tuple[Kind, str | None, frozenset[str]]
+"""Calls that wait for the same endpoints: one that waits for a resting endpoint does not hold up those that need not."""
+
+
 class RpcEdge:
     """Coalesces calls. Use as `async with`: it owns the tasks that serve its queues."""
 
@@ -86,7 +90,7 @@ class RpcEdge:
         self._gate = gate
         self._timeout_secs = request_timeout_secs
         self._on_call = on_call
-        self._queues: dict[tuple[Kind, str | None], deque[Call]] = {}
+        self._queues: dict[QueueKey, deque[Call]] = {}
         self._waiting = 0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -147,15 +151,19 @@ class RpcEdge:
         timeout_secs: float | None = None,
         alone: bool = False,
         instead: Sequence[str] = (),
+        rather_not: str = "",
     ) -> SendOutcome:
         """The outcome of a send. Raises GateClosed or EndpointsUnavailable: then nothing has left.
 
         `alone` is for calls that the node answers only once a block has come: they get a request of their own. `instead`
-        are methods to fall back to, in order, where an endpoint does not know the first.
+        are methods to fall back to, in order, where an endpoint does not know the first. `rather_not` is an endpoint to
+        ask only while every other one rests.
         """
         kind = Kind.ALONE if alone else Kind.SEND
         params_json = encode_params(method, params)
         call = Call(kind, (method, *instead), params_json, timeout_secs or self._timeout_secs)
+        if rather_not:
+            call.avoid = frozenset({rather_not})
         outcome = await self._ask(call)
         assert isinstance(outcome, SendOutcome)
         return outcome
@@ -196,7 +204,7 @@ class RpcEdge:
         return self._endpoints if wanted is None else (self._by_name[wanted],)
 
     def _queue_of(self, call: Call) -> deque[Call]:
-        return self._queues.setdefault((call.kind, call.wanted), deque())
+        return self._queues.setdefault((call.kind, call.wanted, call.avoid), deque())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -219,10 +227,14 @@ class RpcEdge:
     def _start_batches(self, now: float) -> float:
         """A batch for each queue in turn, as long as any can go: under a rate limit, sends and reads alternate."""
         soonest = math.inf
-        blocked: set[tuple[Kind, str | None]] = set()
+        blocked: set[QueueKey] = set()
         while len(blocked) < len(self._queues):
             soonest = math.inf
             for key in list(self._queues):
+                if not self._queues[key]:
+                    del self._queues[key]
+                    blocked.discard(key)
+                    continue
                 ready_at = self._start_batch(self._queues[key], now)
                 if ready_at <= now:
                     blocked.clear()

@@ -99,18 +99,25 @@ class Chain:
         params = [hex(min(blocks, MAX_HISTORY_BLOCKS)), "latest", [MEDIAN_PERCENTILE]]
         return await self._read("eth_feeHistory", params, shapes.fee_history)
 
-    async def broadcast(self, raw: Octets, tx: Hash, *, sync: bool = False) -> Broadcast:
+    async def broadcast(self, raw: Octets, tx: Hash, *, sync: bool = False, rather_not: str = "") -> Broadcast:
         """Send bytes once; `sync` by the methods that answer with the receipt, where an endpoint knows them.
+
+        The endpoint `rather_not` gets them only where no other one may be asked.
 
         Raises GateClosed and nothing else. Whatever cannot be read as an acceptance or a refusal is maybe sent.
         """
         try:
             if sync:
                 outcome = await self._edge.send(
-                    SYNC, [str(raw)], timeout_secs=SYNC_TIMEOUT_SECS, alone=True, instead=(REALTIME, PLAIN)
+                    SYNC,
+                    [str(raw)],
+                    timeout_secs=SYNC_TIMEOUT_SECS,
+                    alone=True,
+                    instead=(REALTIME, PLAIN),
+                    rather_not=rather_not,
                 )
             else:
-                outcome = await self._edge.send(PLAIN, [str(raw)])
+                outcome = await self._edge.send(PLAIN, [str(raw)], rather_not=rather_not)
         except EndpointsUnavailable as nobody:
             return Broadcast(endpoint="", cls=AnswerClass.ENDPOINT_FAULT, message=str(nobody))
         return _broadcast(outcome, tx)

@@ -64,13 +64,18 @@ class Follower:
             await self._world.heads.changed(self._next_look_secs(), change)
 
     async def broadcast(self, nonce: int) -> None:
-        """Send the newest bytes of the slot at `nonce`, and record what the node said. Raises GateClosed, sending nothing."""
+        """Send the newest bytes of the slot at `nonce`, and record what the node said. Raises GateClosed, sending nothing.
+
+        A node that took bytes of this slot before has not brought them into the chain: another one gets these first.
+        """
         slot = self._wallet.slot(nonce)
         if not isinstance(slot, Pending):
             return
         pursuit = self._pursuit(slot)
         newest = slot.newest
-        sent = await self._world.chain.broadcast(newest.raw, newest.hash, sync=self._world.chain_rules.realtime)
+        sent = await self._world.chain.broadcast(
+            newest.raw, newest.hash, sync=self._world.chain_rules.realtime, rather_not=slot.accepted_by
+        )
         pursuit.sent = True
         pursuit.pushed_at = asyncio.get_running_loop().time()
         if sent.cls in TAKEN:

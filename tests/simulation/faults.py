@@ -29,7 +29,7 @@ def end(simulation: "Simulation") -> None:
         site.weather = Weather(takes_batches=site.weather.takes_batches)
     for node in simulation.nodes:
         old = node.habits
-        node.habits = Habits(refuses_gaps=old.refuses_gaps, history=old.history, sync=old.sync)
+        node.habits = Habits(refuses_gaps=old.refuses_gaps, history=old.history, sync=old.sync, hides=old.hides)
         node.announce()
     chain = simulation.chain
     chain.stalled, chain.inclusion, chain.fee_drift = False, 0.95, 0.0
@@ -250,6 +250,13 @@ def forgetful(simulation: "Simulation", random: Random) -> None:
         habits.refuses_below_base_fee = random.random() < 0.5
 
 
+def hides(simulation: "Simulation", random: Random) -> None:
+    """One of two endpoints takes everything and passes nothing on, for good: well-mannered, useless."""
+    if len(simulation.sites) > 1:
+        for node in random.choice(simulation.sites).nodes:
+            node.habits.hides = True
+
+
 def lag(simulation: "Simulation", random: Random) -> None:
     """Nodes that are some blocks behind, each differently; some without history."""
     for node in simulation.nodes:
@@ -323,6 +330,7 @@ FAMILIES: dict[str, Family] = {
         config,
         reorganisations,
         forgetful,
+        hides,
         lag,
         stalls,
         drops,

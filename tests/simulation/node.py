@@ -43,6 +43,8 @@ class Habits:
     """Takes a transaction and answers an error."""
     keeps_to_itself: float = 0.0
     """Takes a transaction and does not pass it on."""
+    hides: bool = False
+    """The same for ever and for every transaction, also when all else is well."""
     refuses_gaps: bool = False
     refuses_below_base_fee: bool = False
     history: bool = True
@@ -229,6 +231,8 @@ class Node:
             self._pass_on(tx)
 
     def _pass_on(self, tx: Tx) -> None:
+        if self.habits.hides:
+            return
         for peer in self.peers:
             self._universe.after(self._random.uniform(0.01, 0.8), lambda peer=peer: peer.hear(tx))  # type: ignore[misc]
         self._universe.after(self._random.uniform(0.01, 0.8), lambda: self._to_builder(tx))

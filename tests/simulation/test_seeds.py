@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.simulation.faults import FAMILIES
-from tests.simulation.seeds import simulate
+from tests.simulation.seeds import simulate, simulation_of
 
 MIXED_SEEDS = range(1, 21)
 
@@ -27,6 +27,18 @@ def test_without_faults_wallets_just_act() -> None:
     assert outcome.violation is None
     assert outcome.events["ActionSucceeded"] > 5
     assert outcome.runs == 1
+
+
+@pytest.mark.parametrize("seed", [2, 8, 16])
+def test_an_endpoint_that_passes_nothing_on_costs_time_and_no_action(seed: int) -> None:
+    """What it took and did not bring into the chain goes to the other one next."""
+    simulation = simulation_of(seed, families=("hides",))
+    outcome = simulation.simulate()
+    assert outcome.violation is None
+    assert simulation.sites[0].nodes[0].habits.hides, "the endpoint that is asked first"
+    assert outcome.events["ActionSucceeded"] > 5
+    given_up = [signed for signed in simulation.promises.signed.values() if signed.purpose == "cancel"]
+    assert given_up == []
 
 
 @pytest.mark.parametrize("seed", [3, 235, 288])

@@ -360,6 +360,36 @@ def test_a_send_avoids_an_endpoint_that_is_known_to_be_down_or_limited() -> None
     virtual_time.run(story())
 
 
+def test_a_send_goes_to_another_endpoint_than_the_one_it_would_rather_not_and_to_that_one_when_alone() -> None:
+    async def story() -> None:
+        nodes = Nodes(first=well, second=well)
+        async with nodes.edge() as edge:
+            outcome = await edge.send("eth_sendRawTransaction", [RAW], rather_not="first")
+            assert outcome.endpoint == "second"
+        alone = Nodes(first=well)
+        async with alone.edge() as edge:
+            outcome = await edge.send("eth_sendRawTransaction", [RAW], rather_not="first")
+            assert outcome.endpoint == "first"
+
+    virtual_time.run(story())
+
+
+def test_a_send_that_waits_for_one_endpoint_holds_up_none_that_may_go_elsewhere() -> None:
+    async def story() -> None:
+        nodes = Nodes(first=well, second=lambda _calls: respond({}, 429, Retry_After="8"))
+        async with nodes.edge() as edge:
+            await edge.send("eth_sendRawTransaction", [RAW], rather_not="first")  # second is limited from now on
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            waiting = asyncio.ensure_future(edge.send("eth_sendRawTransaction", [RAW], rather_not="first"))
+            await asyncio.sleep(0)
+            outcome = await edge.send("eth_sendRawTransaction", [RAW])
+            assert (outcome.endpoint, loop.time() - started) == ("first", 0.0)
+            waiting.cancel()
+
+    virtual_time.run(story())
+
+
 def test_a_transport_that_does_not_keep_its_time_limit_is_cut_off_and_the_gate_let_go() -> None:
     async def story() -> None:
         gate = Gate()
