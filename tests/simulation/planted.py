@@ -117,7 +117,7 @@ def sign_anew_after_a_timeout() -> AbstractContextManager[Any]:
     return _anew_after(AnswerClass.MAYBE_SENT, AnswerClass.ENDPOINT_FAULT)
 
 
-@planted("lost", "forgetful", "late", within=30, promises=ONE_SLOT)
+@planted("lost", "forgetful", "late", within=40, promises=("nonces without gaps", *ONE_SLOT))
 def a_new_nonce_after_nonce_too_low() -> AbstractContextManager[Any]:
     return _anew_after(AnswerClass.NONCE_TOO_LOW)
 
@@ -133,7 +133,7 @@ def broadcast_before_the_commit() -> AbstractContextManager[Any]:
     return patch.object(Lane, "_record", broadcast_first)
 
 
-@planted("admin", "crashes", "disk", within=20, promises=("nonces without gaps", *STUCK))
+@planted("admin", "crashes", "disk", within=40, promises=("nonces without gaps", *STUCK))
 def count_the_nonce_at_preparation() -> AbstractContextManager[Any]:
     prepare = Lane._prepare
 
