@@ -62,6 +62,10 @@ PER_DAY = Window(DAY_US)
 assert MINUTE_US // BUCKETS_PER_WINDOW == SECOND_US
 
 
+LIMIT_REACHED = "limit reached"
+"""How every reason begins that a limit gives for a rest."""
+
+
 class LimitReached(msgspec.Struct, frozen=True):
     """Which limit would be passed, in words, and when there is room again."""
 
@@ -73,4 +77,4 @@ def reached(name: str, window: Window, limit: int, amount: int, now_us: int) -> 
     """Whether `amount` more would pass `limit` (0 = none)."""
     if not limit or window.total(now_us) + amount <= limit:
         return None
-    return LimitReached(f"limit reached: {name} {limit}", window.room_at_us(now_us, limit, amount))
+    return LimitReached(f"{LIMIT_REACHED}: {name} {limit}", window.room_at_us(now_us, limit, amount))

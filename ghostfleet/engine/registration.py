@@ -6,10 +6,12 @@ import msgspec
 
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.decisions import CONFIG_ACTOR, pause, resume
+from ghostfleet.domain.limits import LIMIT_REACHED
 from ghostfleet.domain.profile import Profile
 from ghostfleet.domain.schedule import Random, first_turn
 from ghostfleet.domain.state import Candidate
 from ghostfleet.domain.values import Address, Hash, JsonObject
+from ghostfleet.domain.wallet import Wallet
 from ghostfleet.errors import StopService
 
 
@@ -109,6 +111,7 @@ def _wallet_events(
             configured.plugin,
             False,
         ):
+            events += _limits_asked_again(wallet, now_us, start, state)
             continue
         registered = ev.WalletRegistered(
             address=configured.address,
@@ -124,3 +127,11 @@ def _wallet_events(
             retired = ev.WalletRetired(reason="no longer enabled in the settings")
             events.append(ev.NewEvent(ev.wallet_stream(name), retired))
     return events
+
+
+def _limits_asked_again(wallet: Wallet, now_us: int, start: Start, state: Candidate) -> list[ev.NewEvent]:
+    """A rest that a limit of other settings imposed ends: the limits of these may leave room."""
+    if start.config_digest == state.fleet.config_digest or not wallet.rest.startswith(LIMIT_REACHED):
+        return []
+    rested = ev.WalletRested(reason="other settings: the limits are asked again", until_us=now_us)
+    return [ev.NewEvent(ev.wallet_stream(wallet.id), rested)]
