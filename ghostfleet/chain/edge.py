@@ -169,7 +169,8 @@ class RpcEdge:
         return outcome
 
     async def _ask(self, call: Call) -> Any:
-        await self._let_in()
+        if self._waiting >= MAX_WAITING or not self._open:
+            await self._let_in()
         self._queue_of(call).append(call)
         self._waiting += 1
         self._wake.set()
@@ -182,7 +183,7 @@ class RpcEdge:
 
     async def _let_in(self) -> None:
         try:
-            async with asyncio.timeout(LONGEST_WAIT_SECS if self._waiting >= MAX_WAITING else None):
+            async with asyncio.timeout(LONGEST_WAIT_SECS):
                 while self._open and self._waiting >= MAX_WAITING:
                     self._room.clear()
                     await self._room.wait()
@@ -204,7 +205,11 @@ class RpcEdge:
         return self._endpoints if wanted is None else (self._by_name[wanted],)
 
     def _queue_of(self, call: Call) -> deque[Call]:
-        return self._queues.setdefault((call.kind, call.wanted, call.avoid), deque())
+        key = (call.kind, call.wanted, call.avoid)
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = deque()
+        return queue
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -53,16 +53,19 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def pending(self) -> tuple[Pending, ...]:
         """The open slots, lowest nonce first."""
-        return tuple(slot for slot in self.slots if isinstance(slot, Pending))
+        return tuple([slot for slot in self.slots if type(slot) is Pending])
 
     @property
     def included(self) -> tuple[Included, ...]:
         """The slots whose block may still be replaced."""
-        return tuple(slot for slot in self.slots if isinstance(slot, Included))
+        return tuple([slot for slot in self.slots if type(slot) is Included])
 
     def slot(self, nonce: int) -> Slot | None:
         """The slot that holds this nonce, if it is open or not final."""
-        return next((slot for slot in self.slots if slot.nonce == nonce), None)
+        for slot in self.slots:
+            if slot.nonce == nonce:
+                return slot
+        return None
 
 
 class BrokenFold(Exception):
@@ -321,11 +324,11 @@ def _attempt(slot: Pending, tx: bytes) -> Attempt:
 
 
 def _with_slot(wallet: Wallet, slot: Slot) -> Wallet:
-    return replace(wallet, slots=tuple(slot if old.nonce == slot.nonce else old for old in wallet.slots))
+    return replace(wallet, slots=tuple([slot if old.nonce == slot.nonce else old for old in wallet.slots]))
 
 
 def _without_slot(wallet: Wallet, nonce: int) -> Wallet:
-    return replace(wallet, slots=tuple(slot for slot in wallet.slots if slot.nonce != nonce))
+    return replace(wallet, slots=tuple([slot for slot in wallet.slots if slot.nonce != nonce]))
 
 
 def _unknown(wallet: Wallet, event: ev.UnknownEvent, now_us: int) -> Wallet:

@@ -1,6 +1,7 @@
 """Is this text an address, and which address belongs to this key?"""
 
 import re
+from functools import lru_cache
 
 import coincurve
 from eth_hash.auto import keccak
@@ -8,6 +9,8 @@ from eth_hash.auto import keccak
 from ghostfleet.domain.values import Address
 
 _FORM = re.compile(r"0[xX][0-9a-fA-F]{40}")
+ADDRESSES_REMEMBERED = 16_384
+"""Spellings kept: every decision of a transfer asks for its receiver's again."""
 
 
 def parse_address(text: str) -> Address:
@@ -22,6 +25,7 @@ def parse_address(text: str) -> Address:
     return address
 
 
+@lru_cache(ADDRESSES_REMEMBERED)
 def checksummed(address: Address) -> str:
     """The EIP-55 spelling, for people and files."""
     digits = address.hex()

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from prometheus_client import Counter
+
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.limits import BUCKETS_PER_WINDOW
 from ghostfleet.domain.slot import Pending
@@ -25,6 +27,9 @@ class Telemetry:
         self.metrics = metrics
         self._logger = logger or logging.getLogger(LOGGER)
         self._open: dict[str, tuple[str, str]] = {}
+        self._counts: dict[type[ev.Event], Counter] = {}
+        self._statuses: dict[str, Counter] = {}
+        self._outcomes: dict[tuple[str, str, str], Counter] = {}
         self._error_class = Label()
         self._plugin = Label()
         self._kind = Label()
@@ -46,8 +51,12 @@ class Telemetry:
     def on_event(self, recorded: ev.Recorded) -> None:
         """Called for each event once it is durable, in order."""
         try:
-            self.metrics.events.labels(type(recorded.event).__name__).inc()
-            handler = HANDLERS.get(type(recorded.event))
+            kind = type(recorded.event)
+            count = self._counts.get(kind)
+            if count is None:
+                count = self._counts[kind] = self.metrics.events.labels(kind.__name__)
+            count.inc()
+            handler = HANDLERS.get(kind)
             if handler is not None:
                 handler(self, recorded.event, recorded)
             self._write(recorded)
@@ -59,7 +68,9 @@ class Telemetry:
             return  # of another release, which told it when it was written
         level = level_of(recorded.event)
         if self._logger.isEnabledFor(level):
-            self._logger.log(level, "%s", one_line(words_of(recorded.event)), extra={"recorded": recorded})
+            line = logging.LogRecord(self._logger.name, level, "", 0, one_line(words_of(recorded.event)), None, None)
+            line.recorded = recorded
+            self._logger.handle(line)  # who called whom is of no interest, and costs more than the line
 
     def _remember(self, action_id: str, plugin: str, kind: str) -> None:
         if len(self._open) >= MAX_OPEN_ACTIONS:
@@ -67,8 +78,11 @@ class Telemetry:
         self._open[action_id] = (self._plugin(plugin), self._kind(kind))
 
     def _outcome(self, action_id: str, outcome: str, *, last: bool) -> None:
-        plugin, kind = self._open.get(action_id, (OTHER, OTHER))
-        self.metrics.actions.labels(plugin, kind, outcome).inc()
+        labels = (*self._open.get(action_id, (OTHER, OTHER)), outcome)
+        count = self._outcomes.get(labels)
+        if count is None:
+            count = self._outcomes[labels] = self.metrics.actions.labels(*labels)
+        count.inc()
         if last:
             self._open.pop(action_id, None)
 
@@ -76,7 +90,10 @@ class Telemetry:
         self.metrics.errors.labels(self._error_class(error_class)).inc()
 
     def _status(self, status: str) -> None:
-        self.metrics.transactions.labels(status).inc()
+        count = self._statuses.get(status)
+        if count is None:
+            count = self._statuses[status] = self.metrics.transactions.labels(status)
+        count.inc()
 
     def _started(self, event: ev.ServiceStarted, recorded: ev.Recorded) -> None:
         self.metrics.start_time.set(recorded.time_us / SECOND_US)
