@@ -23,6 +23,7 @@ from ghostfleet.engine.follow import Follower
 from ghostfleet.engine.outsiders import note_outside_transactions
 from ghostfleet.engine.signing import GIVEAWAY_GAS, estimate_gas, sign_attempt
 from ghostfleet.engine.trouble import describe, park, revert_reason
+from ghostfleet.engine.view import TurnView
 from ghostfleet.engine.world import World
 from ghostfleet.errors import StopService, TryAgain
 from ghostfleet.plugins.api import Action, ChainView, Rest, WalletFacts
@@ -135,11 +136,12 @@ class Lane:
             previous_kind=wallet.previous_kind,
             decisions=wallet.decisions,
         )
+        balance = asyncio.ensure_future(world.chain.balance(wallet.address))
         try:
             balance_wei, nonce, view = await asyncio.gather(
-                world.chain.balance(wallet.address),
+                balance,
                 world.chain.nonce(wallet.address, "pending"),
-                plugin.observe(facts, self._view),
+                plugin.observe(facts, TurnView(self._view, wallet.address, balance)),
             )
         except (TryAgain, StopService):
             raise

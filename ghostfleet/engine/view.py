@@ -1,8 +1,11 @@
 """The read-only view of the chain that plugins get: what they may read, and nothing that could send."""
 
+import asyncio
+
 from ghostfleet.domain.values import Address, Octets
 from ghostfleet.engine.heads import Heads
 from ghostfleet.engine.ports import Chain
+from ghostfleet.plugins.api import ChainView
 
 
 class LatestView:
@@ -23,3 +26,23 @@ class LatestView:
     async def head_time_secs(self) -> int:
         """Timestamp of the newest known block."""
         return (await self._heads.first()).time_secs
+
+
+class TurnView:
+    """The view of one wallet's turn: its own balance is what the lane asks for anyway, so both get the one answer."""
+
+    def __init__(self, view: ChainView, address: Address, balance: "asyncio.Future[int]") -> None:
+        self._view = view
+        self._address = address
+        self._balance = balance
+
+    async def call(self, to: Address, data: bytes, sender: Address | None = None) -> Octets:
+        return await self._view.call(to, data, sender)
+
+    async def balance(self, address: Address) -> int:
+        if address == self._address:
+            return await asyncio.shield(self._balance)  # a plugin that gives up must not end the lane's question
+        return await self._view.balance(address)
+
+    async def head_time_secs(self) -> int:
+        return await self._view.head_time_secs()
