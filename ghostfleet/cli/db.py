@@ -34,7 +34,8 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     async def run() -> dict[str, object]:
         log = await open_log(options_of(context).load().store.url, read_only=True)
         try:
-            return {"events": log.head.position, "head": str(log.head.hash), "wal_bytes": log.wal_bytes}
+            end = {"events": log.head.position, "head": str(log.head.hash), "wal_bytes": log.wal_bytes}
+            return {**end, **dict(sorted((await log.schema()).items()))}
         finally:
             await log.close()
 

@@ -1,4 +1,4 @@
-"""Which chains carry real money? Acting on one of these needs `allow_live = true`. Ids from chainlist.org."""
+"""Which chains carry real money? Acting on one of these needs `allow_live = true`. The well-known ones, by EIP-155 id."""
 
 LIVE_CHAINS: dict[int, str] = {
     1: "Ethereum",

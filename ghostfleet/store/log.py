@@ -54,6 +54,10 @@ class EventLog:
         """The newest durable row, as of the last commit of this process."""
         return self._commits.head
 
+    async def schema(self) -> Mapping[str, str]:
+        """`revision` (migration), `level`, `min_level` (below which a release must not open it), `release` that wrote last."""
+        return await self._recorder.schema()
+
     @property
     def wal_bytes(self) -> int:
         """Length of the write-ahead file now; 0 where there is none."""

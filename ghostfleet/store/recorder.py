@@ -114,6 +114,10 @@ class Recorder(Protocol):
 
     async def drop_snapshots(self, snapshots: Sequence[Snapshot]) -> None: ...
 
+    async def schema(self) -> Mapping[str, str]:
+        """What the storage says of its own shape: `revision`, `level`, `min_level`, `release` that wrote last."""
+        ...
+
     async def faults(self) -> str:
         """What the storage itself finds wrong with its files; empty when nothing."""
         ...

@@ -9,18 +9,16 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Table, column, insert, inspect, select, table, update
+from sqlalchemy import Connection, Table, insert, inspect, select, update
 
 import ghostfleet
 from ghostfleet.store.errors import LogCorrupt, SchemaTooNew
-from ghostfleet.store.tables import log_meta
+from ghostfleet.store.tables import alembic_version, log_meta
 
 REVISION = "0001"
 """The newest migration of this release; a test compares it with migrations/versions."""
 LEVEL = 1
 """The newest schema level that this release knows."""
-
-alembic_version = table("alembic_version", column("version_num"))
 
 
 def migrations_folder() -> Path:

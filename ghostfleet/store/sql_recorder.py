@@ -182,6 +182,11 @@ class SqlRecorder:
         rows = [self._sql.drop_snapshot.row(at=it.position) for it in snapshots]
         await self._db.write([(self._sql.drop_snapshot, rows)], (), lambda _: ())
 
+    async def schema(self) -> Mapping[str, str]:
+        found = await self._db.fetch(self._sql.meta)
+        revision = await self._db.fetch(self._sql.revision)
+        return {"revision": revision[0][0] if revision else "", **dict(found)}
+
     async def faults(self) -> str:
         return await self._db.faults()
 

@@ -8,7 +8,7 @@ from sqlalchemy import Select, bindparam, case, delete, func, insert, null, sele
 from ghostfleet.store.database import Prepared, prepare
 from ghostfleet.store.dialect import insert_new, upsert
 from ghostfleet.store.projections import Change, Final, Mined, Registered, Reopened, Signed, Superseded
-from ghostfleet.store.tables import events, log_head, snapshots, transactions, wallets
+from ghostfleet.store.tables import alembic_version, events, log_head, log_meta, snapshots, transactions, wallets
 
 NO_BLOCK = {"block_number": None, "block_hash": None, "gas_used": None, "gas_price_wei": None}
 
@@ -20,6 +20,8 @@ class Statements:
         def made(statement: Any) -> Prepared:
             return prepare(dialect, statement)
 
+        self.meta = made(select(log_meta.c.key, log_meta.c.value))
+        self.revision = made(select(alembic_version.c.version_num))
         self.append = made(insert(events))
         assert self.append.names == tuple(column.name for column in events.columns), "rows go in as they are"
         self.head = made(select(events.c.position, events.c.hash).order_by(events.c.position.desc()).limit(1))

@@ -3,7 +3,19 @@
 Migrations make them (migrations/versions); a test compares the two.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    column,
+    table,
+)
 
 metadata = MetaData()
 
@@ -90,3 +102,6 @@ log_meta = Table(
     Column("value", Text, nullable=False),
 )
 """`level`: of the schema; `min_level`: what the data needs at least; `release`: of the newest level that wrote."""
+
+alembic_version = table("alembic_version", column("version_num"))
+"""Alembic's own: the migration that the data is at."""

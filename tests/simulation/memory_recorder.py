@@ -181,6 +181,9 @@ class MemoryRecorder:
         self._check_disk()
         self.disk.kept = [it for it in self.disk.kept if it not in snapshots]
 
+    async def schema(self) -> Mapping[str, str]:
+        return {}
+
     async def faults(self) -> str:
         return ""
 

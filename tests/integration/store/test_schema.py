@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from log_stage import T0_US, a_day, note
 from sqlalchemy import create_engine
 
+import ghostfleet
 from ghostfleet.store.errors import LogCorrupt, SchemaTooNew
 from ghostfleet.store.log import open_log
 from ghostfleet.store.schema import LEVEL, REVISION, alembic_config, migrations_folder
@@ -45,6 +46,13 @@ def test_migrations_make_the_tables_that_the_code_uses(path: Path) -> None:
         differences = compare_metadata(MigrationContext.configure(connection), metadata)
     engine.dispose()
     assert [it for it in differences if it[0] != "remove_table"] == []
+
+
+async def test_the_log_says_its_schema_and_who_wrote_it(path: Path) -> None:
+    log = await open_log(f"sqlite:///{path}", read_only=True)
+    said = await log.schema()
+    await log.close()
+    assert said == {"revision": REVISION, "level": str(LEVEL), "min_level": "1", "release": ghostfleet.__version__}
 
 
 async def test_a_newer_schema_is_used_while_it_needs_no_newer_release(path: Path) -> None:
