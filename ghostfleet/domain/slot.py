@@ -96,6 +96,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the newest bytes went out since this process (re)opened the slot."""
     refused: AnswerClass | None
     """How the newest bytes were refused at the last send, if they were."""
+    gap_below: bool = False
+    """Whether the chain waits for a nonce below this one."""
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -118,11 +120,13 @@ class Replace(msgspec.Struct, frozen=True):
 Step = Wait | SendAgain | Replace
 
 FEE_TOO_LOW = frozenset({AnswerClass.REPLACEMENT_UNDERPRICED, AnswerClass.UNDERPRICED})
-NEEDS_OTHER_BYTES = frozenset({AnswerClass.MALFORMED, AnswerClass.REVERTED, AnswerClass.NODE_FEE_CAP})
+NEEDS_OTHER_BYTES = frozenset({AnswerClass.MALFORMED, AnswerClass.REVERTED})
 
 
 def next_step(slot: Pending, look: Look, policy: SlotPolicy) -> Step:
     """What to do with the lowest open slot of a wallet now. Pure; the lane carries it out."""
+    if look.refused is AnswerClass.NODE_FEE_CAP and slot.accepted != slot.newest.hash:
+        return Replace("cancel", f"refused: {look.refused}")  # each is cheaper than the one before: that is its bound
     if look.refused in NEEDS_OTHER_BYTES:
         return _replacement(slot, policy, f"refused: {look.refused}", purpose="cancel")
     if look.refused in FEE_TOO_LOW:
@@ -137,9 +141,10 @@ def next_step(slot: Pending, look: Look, policy: SlotPolicy) -> Step:
 
 
 def is_stuck(slot: Pending, look: Look, policy: SlotPolicy) -> bool:
-    """Whether blocks came and went past the newest attempt for too long."""
+    """Whether blocks came and went past the newest attempt for too long. What waits behind a gap is not cured by paying more."""
     waited_us = look.now_us - slot.newest.signed_us
-    return waited_us >= policy.stuck_after_us and look.blocks_since_signed >= policy.stuck_after_blocks
+    long = waited_us >= policy.stuck_after_us and look.blocks_since_signed >= policy.stuck_after_blocks
+    return long and not look.gap_below
 
 
 def _replacement(slot: Pending, policy: SlotPolicy, why: str, purpose: Purpose = "action") -> Step:

@@ -7,21 +7,21 @@ nothing but the moment of the next look. What is true of a slot stands in the lo
 import asyncio
 from functools import partial
 
-from ghostfleet.chain import fees as fees_
+import msgspec
+
 from ghostfleet.chain import transactions
-from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.slot import Included, Look, Pending, Replace, SendAgain, Slot, Wait, next_step
 from ghostfleet.domain.state import Candidate
-from ghostfleet.domain.values import AnswerClass, Fees, Receipt, Unsigned
+from ghostfleet.domain.values import AnswerClass, Receipt
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine import receipts
 from ghostfleet.engine.gaps import fill_gap
 from ghostfleet.engine.outsiders import Taker, find_taker
 from ghostfleet.engine.ports import Broadcast
 from ghostfleet.engine.pursuit import Pursuit
-from ghostfleet.engine.signing import GIVEAWAY_GAS, NoKey, gas_for, giveaway, sign_attempt
+from ghostfleet.engine.replacements import NoReplacement, replacement
 from ghostfleet.engine.trouble import park
 from ghostfleet.engine.world import World
 
@@ -80,6 +80,7 @@ class Follower:
         pursuit.pushed_at = asyncio.get_running_loop().time()
         if sent.cls in TAKEN:
             pursuit.refused, pursuit.retry_secs, pursuit.unknown_answers = None, 0.0, 0
+            pursuit.refusals.clear()
         else:
             self._retry_later(pursuit, sent)
         await self._note_broadcast(slot, sent)
@@ -100,9 +101,9 @@ class Follower:
         else:
             pursuit = self._pursuit(slot)
             news = f"{sent.cls} {sent.endpoint} {tx.hex()}"
-            if pursuit.said == news:
+            if news in pursuit.refusals:
                 return
-            pursuit.said = news
+            pursuit.refusals.add(news)
             event = ev.BroadcastFailed(
                 action_id=action_id,
                 nonce=slot.nonce,
@@ -189,7 +190,7 @@ class Follower:
             return
         if nonce < lowest.nonce and await self._gap_filled(lowest, pursuit, nonce):
             return
-        await self._carry_out(lowest, pursuit)
+        await self._carry_out(lowest, pursuit, gap_below=nonce < lowest.nonce)
         for slot in pending[1:]:
             if slot.accepted != slot.newest.hash and self._pursuit(slot).due:
                 await self.broadcast(slot.nonce)
@@ -209,9 +210,10 @@ class Follower:
         await self.broadcast(nonce)
         return True
 
-    async def _carry_out(self, slot: Pending, pursuit: Pursuit) -> None:
+    async def _carry_out(self, slot: Pending, pursuit: Pursuit, *, gap_below: bool) -> None:
         """The next step for the lowest open slot."""
-        match next_step(slot, await self._looked(slot, pursuit), self._world.rules.slot):
+        look = msgspec.structs.replace(await self._looked(slot, pursuit), gap_below=gap_below)
+        match next_step(slot, look, self._world.rules.slot):
             case Wait():
                 return
             case SendAgain(dropped=dropped):
@@ -243,36 +245,17 @@ class Follower:
         )
 
     async def _replace(self, slot: Pending, pursuit: Pursuit, purpose: ev.Purpose, why: str) -> None:
-        """Sign a further attempt at the same nonce, record it, send it. At the fee cap: say so, wait, send again."""
-        world, wallet = self._world, self._wallet
+        """Record a further attempt at the same nonce, and send it. Where there can be none: say so, wait, send again."""
+        world, number = self._world, slot.newest.number
         head = await world.heads.first()
-        suggestion = await world.fees.suggest(head)
-        rules = world.chain_rules
-        if pursuit.refused is AnswerClass.NODE_FEE_CAP:
-            fees: Fees | None = suggestion
-        else:
-            fees = fees_.bump(slot.newest.fees, suggestion, rules.max_fee_cap_wei, percent=rules.bump_percent)
-        if fees is None:
-            await self._say_once(slot, pursuit, "fee_cap", f"{why}, but the fee cap forbids a sufficient bump")
-            pursuit.back_off(world.pace)
-            await self.broadcast(slot.nonce)
-            return
-        unsigned, _ = transactions.decode(slot.newest.raw)
-        call, gas = unsigned.call, unsigned.gas
-        if purpose == "cancel":
-            call = giveaway(wallet)
-            try:
-                gas = await gas_for(world, wallet, call)
-            except RpcRefused:
-                gas = GIVEAWAY_GAS
-        unsigned = Unsigned(chain_id=unsigned.chain_id, nonce=slot.nonce, call=call, gas=gas, fees=fees)
-        number = slot.newest.number
         try:
-            signed = sign_attempt(world, wallet.id, slot.action_id, unsigned, number=number + 1, purpose=purpose)
-        except NoKey as missing:
-            await self._say_once(slot, pursuit, "no_key", f"{why}, but {missing}")
-            pursuit.back_off(world.pace)
+            signed = await replacement(world, self._wallet, slot, purpose, pursuit.refused)
+        except NoReplacement as obstacle:
+            waited_secs = pursuit.retry_secs
+            await self._say_once(slot, pursuit, obstacle.error_class, f"{why}, but {obstacle}")
             await self.broadcast(slot.nonce)
+            pursuit.retry_secs = max(waited_secs, pursuit.retry_secs)
+            pursuit.back_off(world.pace)
             return
         await world.live.commit(
             partial(decisions.replace_attempt, name=self._name, signed=signed, expected_attempts=number)
@@ -345,8 +328,8 @@ class Follower:
 
     async def _say_once(self, slot: Pending, pursuit: Pursuit, error_class: str, message: str) -> None:
         news = f"{error_class} {slot.newest.number}"
-        if pursuit.said != news:
-            pursuit.said = news
+        if news not in pursuit.said:
+            pursuit.said.add(news)
             error = ev.ErrorRecorded(error_class=error_class, message=message)
             await self._world.live.write(decisions.for_wallet(self._name, slot.action_id, [error]))
 

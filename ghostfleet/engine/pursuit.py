@@ -1,7 +1,7 @@
 """How hard is an open slot pushed, and when again? The pace of a Follower: forgotten in a crash, on purpose."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ghostfleet.domain.values import AnswerClass
 from ghostfleet.engine.world import Pace
@@ -22,10 +22,13 @@ class Pursuit:
     pushed_at: float = 0.0
     retry_secs: float = 0.0
     retry_at: float = 0.0
-    said: str = ""
+    said: set[str] = field(default_factory=set)
+    """What the log was told of the slot's trouble: a few words an attempt, none of them twice."""
+    refusals: set[str] = field(default_factory=set)
+    """How nodes refused it since one of them took it last."""
 
     def renew(self, attempt: int, block: int) -> None:
-        """A further attempt starts afresh; what was said of the slot is not said again."""
+        """A further attempt starts afresh."""
         self.attempt, self.since_block = attempt, block
         self.sent, self.refused, self.unknown_answers = False, None, 0
         self.retry_secs = self.retry_at = 0.0

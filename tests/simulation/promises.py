@@ -185,7 +185,8 @@ class Promises:
         slot = self.shadow.wallets[name].slot(event.nonce)
         assert isinstance(slot, Pending)
         old = slot.newest.fees
-        if (
+        over_a_nodes_cap = slot.accepted != slot.newest.hash and event.fees.max_fee_wei < old.max_fee_wei
+        if not over_a_nodes_cap and (
             event.fees.max_fee_wei * 100 < old.max_fee_wei * 110
             or event.fees.priority_fee_wei * 100 < old.priority_fee_wei * 110
         ):
