@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 ARGS ?=
 SEEDS ?= 300
 START ?= 1
+SEED ?= 1
 KILLS ?= 200
 MINUTES ?= 60
 
-.PHONY: setup demo test check lint types layers contracts bench sim soak crashtest lock clean
+.PHONY: setup demo test check lint types layers contracts bench sim sim-seed soak crashtest lock clean
 
 setup: $(VENV)/.ready
 
@@ -44,6 +45,9 @@ bench: setup
 
 sim: setup
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --start $(START) $(ARGS)
+
+sim-seed: setup
+	$(BIN)/python -m tests.simulation --seed $(SEED) $(ARGS)
 
 crashtest: setup
 	$(BIN)/python -m tests.crashtest --kills $(KILLS) $(ARGS)
