@@ -283,8 +283,10 @@ class Follower:
             if head.number - pursuit.used_since_block >= FINALITIES_WITHOUT_A_TRACE * world.rules.finality_blocks:
                 await self._give_up(slot, None)
             return
-        if any(attempt.hash == taker.hash for attempt in slot.attempts):
-            return  # ours: its receipt is late
+        if any(attempt.hash == taker.hash for attempt in slot.attempts):  # ours: its receipt is late
+            said = f"{taker.hash} is in block {taker.block.number}, and no node shows its receipt there"
+            await self._say_once(slot, pursuit, "receipt_missing", said)
+            return
         deep = head.number - taker.block.number >= world.rules.finality_blocks
         if deep and await world.heads.canonical(taker.block):
             await self._give_up(slot, taker)
