@@ -1,6 +1,7 @@
 """The settings as the service uses them: checked, resolved, frozen, with units in the names.
 
-Nothing here prints a secret: endpoints and the store show themselves without credentials, keys are `keys.Secret`.
+Nothing here prints a secret, not to rich either, which asks msgspec for every field: endpoints and the store show themselves
+without credentials, keys are `keys.Secret`.
 """
 
 from pathlib import Path
@@ -23,6 +24,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r})"
+
+    def __rich_repr__(self) -> list[object]:
+        return [self.name]
 
 
 class Chain(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +65,9 @@ class PluginTable(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"PluginTable({self.name!r})"
 
+    def __rich_repr__(self) -> list[object]:
+        return [self.name]
+
 
 class Safety(msgspec.Struct, frozen=True, kw_only=True):
     max_consecutive_errors: int
@@ -78,6 +85,9 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Store({bare_url(self.url)!r})"
 
+    def __rich_repr__(self) -> list[object]:
+        return [bare_url(self.url)]
+
 
 class AdminToken(msgspec.Struct, frozen=True, kw_only=True):
     name: str
@@ -87,6 +97,9 @@ class AdminToken(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"AdminToken({self.name!r}, {self.role!r})"
+
+    def __rich_repr__(self) -> list[object]:
+        return [self.name, self.role]
 
 
 class Admin(msgspec.Struct, frozen=True, kw_only=True):
