@@ -25,8 +25,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r})"
 
-    def __rich_repr__(self) -> list[object]:
-        return [self.name]
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("name", self.name)]
 
 
 class Chain(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,8 +65,8 @@ class PluginTable(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"PluginTable({self.name!r})"
 
-    def __rich_repr__(self) -> list[object]:
-        return [self.name]
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("name", self.name)]
 
 
 class Safety(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +85,8 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Store({bare_url(self.url)!r})"
 
-    def __rich_repr__(self) -> list[object]:
-        return [bare_url(self.url)]
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("url", bare_url(self.url))]
 
 
 class AdminToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,8 +98,8 @@ class AdminToken(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"AdminToken({self.name!r}, {self.role!r})"
 
-    def __rich_repr__(self) -> list[object]:
-        return [self.name, self.role]
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("name", self.name), ("role", self.role)]
 
 
 class Admin(msgspec.Struct, frozen=True, kw_only=True):
