@@ -1,6 +1,7 @@
 """How is each endpoint? A breaker, a rate limit and what it can do, for every endpoint on its own. No waiting in here:
 times are the event loop's seconds and come in as arguments."""
 
+import base64
 import hashlib
 import math
 import re
@@ -78,7 +79,14 @@ def secrets_of(url: str) -> tuple[str, ...]:
     words = _WORDS.findall(rest) + _WORDS.findall(unquote(rest))
     found = {word for word in (url, *words) if len(word) >= MIN_SECRET_CHARS}
     found |= {word for part in user if part for word in (part, unquote(part))}
+    if any(user):
+        found |= {_basic(unquote(user[0]), unquote(user[1]), encoding) for encoding in ("latin-1", "utf-8")}
     return tuple(sorted(found, key=lambda word: (-len(word), word)))
+
+
+def _basic(user: str, password: str, encoding: str) -> str:
+    """What the Authorization header makes of them, without the padding."""
+    return base64.b64encode(f"{user}:{password}".encode(encoding, "replace")).decode().rstrip("=")
 
 
 class Endpoint:
@@ -199,6 +207,10 @@ class Endpoint:
         """A node's words without its own credentials."""
         for secret in self._secrets:
             text = text.replace(secret, "…")
+        for secret in self._secrets:  # the words may have been cut to length in the middle of one
+            for length in range(len(secret) - 1, MIN_SECRET_CHARS // 2, -1):
+                if text.endswith(secret[:length]):
+                    return text[:-length] + "…"
         return text
 
     def _places(self, now: float, kind: Kind) -> int:
