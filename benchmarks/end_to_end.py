@@ -9,6 +9,7 @@ The limit, on the same node in the same run, only sends (presigned.py). Beside i
 """
 
 import asyncio
+import contextlib
 import json
 import shutil
 import sys
@@ -18,6 +19,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 
 from benchmarks.lines import Line, Round, line
@@ -27,7 +29,7 @@ from ghostfleet.devnet.launch import running_anvil
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.values import Address
 from tests.acceptance.agreement import differences
-from tests.acceptance.service_process import Fleet, prepared_fleet, until
+from tests.acceptance.service_process import Fleet, ServiceProcess, prepared_fleet, until
 
 GOAL, LEAST = 0.25, 800.0
 INTERVAL_SECS = 0.05
@@ -35,6 +37,7 @@ GAS_A_BLOCK = 300_000_000
 """Room for 14,000 transfers a block: anvil's own 30 million would be the limit with 1 s blocks."""
 SUNK = Address(b"benchmark's own sink")
 """Where everybody but the fleet sends."""
+READY_SECS = 180.0
 DRAIN_SECS = 60.0
 COMPETITOR_SECS = 180.0
 COMPETITOR_WALLETS = 50
@@ -59,7 +62,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.block_secs:g} s blocks" if self.block_secs else "a block a transaction"
 
 
-SETTINGS = (Setting(block_secs=1.0, wallets=2_000), Setting(block_secs=0.0, wallets=300))
+SETTINGS = (Setting(block_secs=1.0, wallets=1_500), Setting(block_secs=0.0, wallets=300))
 QUICK = (Setting(block_secs=0.0, wallets=5, warm_secs=1.0, window_secs=1.0, presigned=100, competitors=20),)
 
 
@@ -95,7 +98,7 @@ async def _service(chain: DevnetClient, folder: Path, setting: Setting) -> tuple
     """Recorded receipts a second, and what more there is to say."""
     fleet = await prepared_fleet(chain, folder, wallets=setting.wallets, interval_secs=INTERVAL_SECS)
     async with fleet.service() as service:
-        await service.ready()
+        await _ready(service)
         await asyncio.sleep(setting.warm_secs + setting.window_secs)
         assert await service.terminate() == 0, service.output[-2000:]
     await _drain(fleet)
@@ -106,10 +109,23 @@ async def _service(chain: DevnetClient, folder: Path, setting: Setting) -> tuple
     return rate, f"{setting.wallets:,} wallets, {_errors(recorded)} errors, 0 differences to the chain"
 
 
+async def _ready(service: ServiceProcess) -> None:
+    """Until the service is, thousands of keystores opened."""
+
+    async def look() -> bool:
+        assert service.process.returncode is None, service.output[-2000:]
+        with contextlib.suppress(aiohttp.ClientError, AssertionError, TimeoutError):
+            await service.get("/health/ready")
+            return True
+        return False
+
+    await until(look, READY_SECS, "/health/ready")
+
+
 async def _drain(fleet: Fleet) -> None:
     """Let every open slot end: with a limit that is reached already, nothing new is decided."""
     async with fleet.service(settings={"limits.transactions_per_minute": 1}) as service:
-        await service.ready()
+        await _ready(service)
 
         async def nothing_open() -> bool:
             return not (await service.get("/admin/status"))["open_slots"]
