@@ -188,26 +188,6 @@ class StoreRecovered(Event, frozen=True, kw_only=True):
     failed_us: int
 
 
-@catalogued
-class OperationStarted(Event, frozen=True, kw_only=True):
-    """A fleet-wide operation (funding, extraction, rotation, backup) began."""
-
-    CRITICAL: ClassVar[bool] = False
-    operation: str
-    kind: str
-    actor: str
-    params: JsonObject
-
-
-@catalogued
-class OperationFinished(Event, frozen=True, kw_only=True):
-    """A fleet-wide operation ended, with its outcome in words."""
-
-    CRITICAL: ClassVar[bool] = False
-    operation: str
-    outcome: str
-
-
 # --- wallet: registration, turns and decisions ------------------------------------------------------------------------
 
 

@@ -42,8 +42,6 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     transactions: Window = PER_MINUTE
     trips: tuple[tuple[int, str], ...] = ()
     """(time, wallet) of the latest breaker trip of each wallet, until it is reset or the fleet resumed."""
-    operations: tuple[str, ...] = ()
-    """Operations that have started and not finished."""
 
 
 def evolve(fleet: Fleet, recorded: ev.Recorded) -> Fleet:
@@ -98,14 +96,6 @@ def _reorganised(fleet: Fleet, event: ev.ChainReorganised, recorded: ev.Recorded
     return replace(fleet, reorganisations=fleet.reorganisations + 1)
 
 
-def _operation_started(fleet: Fleet, event: ev.OperationStarted, recorded: ev.Recorded) -> Fleet:
-    return replace(fleet, operations=(*fleet.operations, event.operation))
-
-
-def _operation_finished(fleet: Fleet, event: ev.OperationFinished, recorded: ev.Recorded) -> Fleet:
-    return replace(fleet, operations=tuple(name for name in fleet.operations if name != event.operation))
-
-
 def _signed(fleet: Fleet, event: ev.TransactionSigned, recorded: ev.Recorded) -> Fleet:
     return replace(fleet, transactions=fleet.transactions.add(recorded.time_us, 1))
 
@@ -139,8 +129,6 @@ HANDLERS: dict[type[ev.Event], Callable[[Fleet, Any, ev.Recorded], Fleet]] = {
     ev.EndpointRecovered: _endpoint_recovered,
     ev.ChainReorganised: _reorganised,
     ev.StoreRecovered: _unchanged,
-    ev.OperationStarted: _operation_started,
-    ev.OperationFinished: _operation_finished,
     ev.TransactionSigned: _signed,
     ev.BreakerTripped: _tripped,
     ev.BreakerReset: _untripped,

@@ -129,7 +129,6 @@ async def status(ask: Ask) -> Response:
             "wallets": [wallet_status(wallet) for wallet in chosen[:MAX_WALLETS_LISTED]],
             "wallets_left_out": max(0, len(chosen) - MAX_WALLETS_LISTED),
             "endpoints": list(service.endpoints()),
-            "operations": fleet.operations,
         }
     )
 

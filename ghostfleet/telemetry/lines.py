@@ -77,8 +77,6 @@ LINES: dict[type[ev.Event], tuple[Level, Callable[[Any], str]]] = {
         WARNING,
         lambda e: f"chain reorganised: {e.depth} blocks after {e.ancestor} replaced, head now {e.new_head.number}",
     ),
-    ev.OperationStarted: (INFO, lambda e: f"operation {e.operation} ({e.kind}) started by {e.actor}"),
-    ev.OperationFinished: (INFO, lambda e: f"operation {e.operation} finished: {e.outcome}"),
     ev.WalletRegistered: (INFO, lambda e: f"registered: {e.address}, profile {e.profile}, plugin {e.plugin}"),
     ev.WalletRetired: (INFO, lambda e: f"retired: {e.reason}"),
     ev.WalletRested: (DEBUG, lambda e: f"rests until {iso(e.until_us)}: {e.reason}"),
