@@ -211,14 +211,19 @@ class Fleet:
         finally:
             await service.kill()
 
-    async def start(self, *arguments: str, settings: dict[str, object] | None = None) -> ServiceProcess:
-        """The service as a process, for callers who end it themselves."""
+    async def start(
+        self,
+        *arguments: str,
+        settings: dict[str, object] | None = None,
+        program: Sequence[str] = (str(GHOST_FLEET),),
+    ) -> ServiceProcess:
+        """The service as a process, for callers who end it themselves. `program` is what runs in the place of ghost-fleet."""
         self.runs += 1
         port = listening_port()
         log_file = self.directory / f"service-{self.runs}.log"
         with log_file.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                *(str(GHOST_FLEET), "--config", str(self.config), *arguments),
+                *(*program, "--config", str(self.config), *arguments),
                 env=self.environ({**(settings or {}), "admin.port": port}),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
