@@ -40,8 +40,11 @@ class Database(Protocol):
     dialect: str
     place: str
 
-    async def fetch(self, statement: Prepared, params: tuple[Any, ...] | None = None) -> list[tuple[Any, ...]]:
-        """All rows of a bounded select, on a connection of its own that is idle afterwards."""
+    async def fetch(
+        self, statement: Prepared, params: tuple[Any, ...] | None = None, *, whole: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """All rows of a bounded select, on a connection of its own that is idle afterwards. Ended after a time limit, unless it
+        has to look at the `whole` log."""
         ...
 
     async def write(self, rows: Steps, derived: Steps, last: Callable[[bool], Steps]) -> bool:

@@ -70,8 +70,10 @@ class PostgresDatabase:
         self._writing, self._writer = writing, raw
         return raw
 
-    async def fetch(self, statement: Prepared, params: tuple[Any, ...] | None = None) -> list[tuple[Any, ...]]:
-        """All rows at once, outside any transaction."""
+    async def fetch(
+        self, statement: Prepared, params: tuple[Any, ...] | None = None, *, whole: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """All rows at once, outside any transaction; every statement has COMMAND_SECS, `whole` or not."""
         try:
             async with self._engine.connect() as connection:
                 raw: Any = (await connection.get_raw_connection()).driver_connection

@@ -58,7 +58,7 @@ class SqlRecorder:
         return self._db.witnessed()
 
     async def versions(self) -> Mapping[Stream, tuple[int, int]]:
-        found = await self._db.fetch(self._sql.versions)
+        found = await self._db.fetch(self._sql.versions, whole=True)
         return {stream: (newest, count) for stream, newest, count in found}
 
     async def record(self, rows: Sequence[EventRow], changes: Sequence[Change]) -> None:
@@ -142,7 +142,7 @@ class SqlRecorder:
         return dict(await self._db.fetch(self._sql.addresses))
 
     async def transaction_count(self) -> int:
-        count: int = (await self._db.fetch(self._sql.transaction_count))[0][0]
+        count: int = (await self._db.fetch(self._sql.transaction_count, whole=True))[0][0]
         return count
 
     async def forget_projections(self) -> None:

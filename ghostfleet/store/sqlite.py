@@ -1,8 +1,11 @@
 """The log in a SQLite file: one writing connection, a few reading ones, one hop to the writer's thread a commit."""
 
+import asyncio
 import contextlib
+import math
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -11,18 +14,23 @@ from typing import Any, Self, cast
 import aiosqlite
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ghostfleet.errors import GhostFleetError
 from ghostfleet.store import dialect
 from ghostfleet.store.database import Prepared, Steps
-from ghostfleet.store.errors import LogCorrupt, LogMissing
+from ghostfleet.store.errors import LogCorrupt, LogMissing, LogUnavailable
 from ghostfleet.store.lock import Witness, WriterLock
 from ghostfleet.store.rows import LogHead
 from ghostfleet.store.schema import check_level, upgrade
 
 MAX_READERS = 4
 """Reading connections at one time; more reads wait for one."""
+READ_SECS = 20.0
+"""A read that takes longer is ended. Reads of the whole log, at a start and by `audit verify`, take what they take."""
+STEPS_A_LOOK = 1_000_000
+"""SQLite's instructions between two looks at the clock: some hundredths of a second."""
 ROWS_A_STATEMENT = 50
 """Every statement takes the interpreter's lock twice; beside a busy event loop that can cost 5 ms each time."""
 UNDECODABLE = "Could not decode to UTF-8"
@@ -43,6 +51,7 @@ class SqliteDatabase:
         self._writer: aiosqlite.Connection | None = None
         self._wal = path.with_name(path.name + "-wal")
         self._truncate_at = dialect.WAL_LIMIT_BYTES
+        self.read_secs = READ_SECS
 
     @classmethod
     async def open(cls, path: Path, *, read_only: bool, create: bool) -> Self:
@@ -79,14 +88,30 @@ class SqliteDatabase:
         """Note where the log ends now."""
         self._witness.write(head)
 
-    async def fetch(self, statement: Prepared, params: tuple[Any, ...] | None = None) -> list[tuple[Any, ...]]:
-        """All rows at once: the statement is over, and its snapshot let go, before the next one begins."""
+    async def fetch(
+        self, statement: Prepared, params: tuple[Any, ...] | None = None, *, whole: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """All rows at once: the statement is over, and its snapshot let go, before the next one begins.
+
+        It is ended after READ_SECS, and with the task that asked: a snapshot that is held keeps the write-ahead file growing
+        (GENesis-AGI pull 647).
+        """
+        values = statement.values if params is None else params
         try:
             async with self._readers.connect() as connection:
                 raw = (await connection.get_raw_connection()).driver_connection
                 assert isinstance(raw, aiosqlite.Connection)
-                rows = await raw.execute_fetchall(statement.sql, statement.values if params is None else params)
-                return cast(list[tuple[Any, ...]], list(rows))
+                try:
+                    return await _read(raw, statement.sql, values, math.inf if whole else self.read_secs)
+                except asyncio.CancelledError:
+                    raw._conn.interrupt()
+                    raise
+        except _TooLong:
+            raise LogUnavailable(
+                f"reading the log at {self.place} took longer than {self.read_secs:g} s and was ended: ask for less at once"
+            ) from None
+        except PoolTimeout:
+            raise LogUnavailable(f"{MAX_READERS} others read the log at {self.place}: try again") from None
         except MemoryError:
             raise LogCorrupt(
                 f"the log at {self.place} holds a row that does not fit memory: its length is damaged"
@@ -139,7 +164,7 @@ class SqliteDatabase:
 
     async def faults(self) -> str:
         """Pages and indexes, by SQLite's own check."""
-        found = await self.fetch(Prepared(dialect.SQLITE_INTEGRITY, (), ()))
+        found = await self.fetch(Prepared(dialect.SQLITE_INTEGRITY, (), ()), whole=True)
         return "" if found == [("ok",)] else "; ".join(str(row[0]) for row in found)
 
     async def close(self) -> None:
@@ -153,6 +178,27 @@ class SqliteDatabase:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+class _TooLong(Exception):
+    """A read was ended because its time was up."""
+
+
+async def _read(reader: aiosqlite.Connection, sql: str, values: tuple[Any, ...], secs: float) -> list[tuple[Any, ...]]:
+    found = await reader._execute(_fetch_all, reader, sql, values, secs)  # type: ignore[no-untyped-call]
+    return cast(list[tuple[Any, ...]], found)
+
+
+def _fetch_all(reader: aiosqlite.Connection, sql: str, values: tuple[Any, ...], secs: float) -> list[tuple[Any, ...]]:
+    """In the reader's thread."""
+    connection, until = reader._conn, time.monotonic() + secs
+    connection.set_progress_handler(lambda: time.monotonic() >= until, STEPS_A_LOOK)
+    try:
+        return connection.execute(sql, values).fetchall()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT and time.monotonic() >= until:
+            raise _TooLong from None
+        raise
 
 
 def _problem(error: BaseException, place: str) -> GhostFleetError | None:

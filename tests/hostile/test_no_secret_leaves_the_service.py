@@ -198,7 +198,7 @@ async def test_a_service_that_fails_in_many_ways_tells_no_secret(stage: Stage) -
             stage.node.mood = not_sending(stage.node)
             await until(lambda: told_the_log(stage), 20, "a refused send in the log")
             stage.node.mood = page
-            await until(lambda: told_the_status(stage, service), 20, "an endpoint's fault in the status")  # noqa: B023
+            await until(lambda: told_the_status(stage, service), 20, "an endpoint's fault in the status")
             for mood in moods:
                 stage.node.mood, stage.node.moody = mood, 0
                 await until(lambda: moody(stage), 20, f"asked in the mood {mood.__name__}")

@@ -7,11 +7,13 @@ stage.play()
 assert stage.sent ...
 """
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from unittest.mock import patch
 
 import msgspec
@@ -192,21 +194,31 @@ class Stage(Simulation):
         self.sent.append((self.universe.now, self.chain.decode(bytes.fromhex(raw_hex[2:]))))
 
 
-Test = Callable[..., None]
+Plant = Callable[[], AbstractContextManager[Any]]
+Test = TypeVar("Test", bound=Callable[..., Any])
 
 
-def broken_by(plant: Callable[[], AbstractContextManager[Any]]) -> Callable[[Test], Test]:
+def broken_by(plant: Plant) -> Callable[[Test], Test]:
     """Decorator: the test passes, and with this bug planted it does not."""
 
     def twice(test: Test) -> Test:
-        @functools.wraps(test)
+        @contextlib.contextmanager
+        def with_the_bug() -> Iterator[None]:
+            with plant(), pytest.raises((Exception, Violation)) as broken:
+                yield
+            print(f"with the bug: {broken.value!s:.300}")
+
         def both(*args: Any, **kwargs: Any) -> None:
             test(*args, **kwargs)
-            with plant(), pytest.raises((AssertionError, Violation)) as broken:
+            with with_the_bug():
                 test(*args, **kwargs)
-            print(f"with the bug: {str(broken.value)[:300]}")
 
-        return both
+        async def both_async(*args: Any, **kwargs: Any) -> None:
+            await test(*args, **kwargs)
+            with with_the_bug():
+                await test(*args, **kwargs)
+
+        return cast(Test, functools.wraps(test)(both_async if inspect.iscoroutinefunction(test) else both))
 
     return twice
 
