@@ -196,7 +196,7 @@ def _fetch_all(reader: aiosqlite.Connection, sql: str, values: tuple[Any, ...], 
     try:
         return connection.execute(sql, values).fetchall()
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT and time.monotonic() >= until:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT and time.monotonic() >= until:
             raise _TooLong from None
         raise
 

@@ -91,7 +91,9 @@ LINES: dict[type[ev.Event], tuple[Level, Callable[[Any], str]]] = {
     ev.BroadcastAccepted: (DEBUG, lambda e: f"{e.action_id} accepted by {e.endpoint}: {e.hash}, nonce {e.nonce}"),
     ev.BroadcastFailed: (
         ERROR,
-        lambda e: f"{e.action_id} not taken by {e.endpoint or 'any endpoint'}: class={e.error_class} {e.message} ({e.hash})",
+        lambda e: (
+            f"{e.action_id} not taken by {e.endpoint or 'any endpoint'}: class={e.error_class} {e.message} ({e.hash})"
+        ),
     ),
     ev.TransactionMined: (lambda e: INFO if e.success else ERROR, _mined),
     ev.TransactionFinal: (DEBUG, lambda e: f"{e.action_id} final: {e.hash}, nonce {e.nonce}"),
