@@ -1,6 +1,7 @@
 """What surrounds every answer: a request id, security headers, and bounds on heads and bodies."""
 
 import asyncio
+import re
 from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -24,6 +25,11 @@ SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
+HTTP_VERSIONS = frozenset({"1.0", "1.1"})
+ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
+NEEDS_NO_ESCAPE = frozenset(b"-._~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+"""RFC 3986, 2.3."""
+SEPARATORS = frozenset(b"/\\")
 REQUEST_ID = "ghostfleet.request_id"
 
 
@@ -57,10 +63,15 @@ class Edge:
 
 def _unfit(scope: Scope) -> Problem | None:
     """What no route may be asked with."""
+    if scope["http_version"] not in HTTP_VERSIONS:
+        return Problem(505, "this service speaks HTTP/1.1", headers={"Connection": "close"})
     headers = Headers(scope=scope)
     if "transfer-encoding" in headers and "content-length" in headers:
         # RFC 9112, 6.1: two lengths are how requests are smuggled past a proxy.
         return Problem(400, "two lengths of one body", headers={"Connection": "close"})
+    if _is_disguised(scope["raw_path"]):
+        # A proxy in front, which decodes less, would have judged another path than the one that is served.
+        return Problem(400, "the path escapes characters that need no escape, or separators: write them as they are")
     size = (
         len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in headers.raw)
     )
@@ -70,6 +81,17 @@ def _unfit(scope: Scope) -> Problem | None:
             431, f"the request's head is larger than {MAX_HEAD_BYTES} bytes", headers={"Connection": "close"}
         )
     return None
+
+
+def _is_disguised(path: bytes) -> bool:
+    """Whether a path escapes what needs no escape, a separator or a control, or has a character that needs one."""
+    if any(byte <= 0x20 or byte >= 0x7F or byte == ord("\\") for byte in path):
+        return True
+    for escape in ESCAPE.finditer(path):
+        byte = int(escape[1], 16) if escape[1] else 0
+        if byte < 0x20 or byte == 0x7F or byte in NEEDS_NO_ESCAPE or byte in SEPARATORS:
+            return True
+    return False
 
 
 def request_id_of(request: Request) -> str:
