@@ -71,7 +71,7 @@ def _unfit(scope: Scope) -> Problem | None:
         return Problem(400, "two lengths of one body", headers={"Connection": "close"})
     if _is_disguised(scope["raw_path"]):
         # A proxy in front, which decodes less, would have judged another path than the one that is served.
-        return Problem(400, "the path escapes characters that need no escape, or separators: write them as they are")
+        return Problem(404, "nothing is under a path that escapes separators or characters that need no escape")
     size = (
         len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in headers.raw)
     )
