@@ -38,14 +38,14 @@ SINK = Address(b"acceptance test sink")
 """Where the fleet's transfers go: its balance counts their effects, one wei each."""
 PORTS = range(20_000, 32_000)
 """Below those that the system hands out for outgoing connections, which could take a free one before the service does."""
-READY_SECS = 30.0
+READY_SECS = 90.0
 STOP_SECS = 10.0
 """What a graceful stop may take (issue 2)."""
 SETTLE_SECS = 40.0
-PAUSED_SECS = 8.0
-"""Some blocks: what has left is in one of them by then."""
+BUSY_SECS = 4.0
+"""How long to wait for a moment at which some slots are open and all have left."""
 POLL_SECS = 0.05
-COMMAND_SECS = 30.0
+COMMAND_SECS = 90.0
 TRANSFER_GAS = 21_000
 GWEI = 10**9
 
@@ -157,21 +157,31 @@ class ServiceProcess:
     async def settled(self) -> None:
         """Pause, and wait until no slot is open.
 
-        What was recorded when the pause came and had not left yet stays open until a resume: then it may leave, and again.
+        What was recorded when the pause came and had not left yet stays open until a resume: a pause at a moment when
+        every open slot has left catches none of these.
         """
 
-        async def nothing_open() -> bool:
-            return not (await self.get("/admin/status"))["open_slots"]
+        async def all_have_left() -> bool:
+            slots = await self._open_slots()
+            return bool(slots) and all(slot["accepted_by"] for slot in slots)
+
+        async def nothing_in_flight() -> bool:
+            return not any(slot["accepted_by"] for slot in await self._open_slots())
 
         async def settled_while_paused() -> bool:
-            await self.post("/admin/pause", reason="the test compares log and chain")
             with contextlib.suppress(AssertionError):
-                await until(nothing_open, PAUSED_SECS, "every slot settled while paused")
+                await until(all_have_left, BUSY_SECS, "every open slot has left")
+            await self.post("/admin/pause", reason="the test compares log and chain")
+            await until(nothing_in_flight, SETTLE_SECS, "every slot that has left settled while paused")
+            if not await self._open_slots():
                 return True
             await self.post("/admin/resume")
             return False
 
-        await until(settled_while_paused, SETTLE_SECS, "every slot settled while paused")
+        await until(settled_while_paused, 3 * SETTLE_SECS, "every slot settled while paused")
+
+    async def _open_slots(self) -> list[Any]:
+        return [slot for wallet in (await self.get("/admin/status"))["wallets"] for slot in wallet["open_slots"]]
 
 
 @dataclass
@@ -256,6 +266,7 @@ class Fleet:
             out, err = await asyncio.wait_for(process.communicate(), COMMAND_SECS)
         except TimeoutError:
             process.send_signal(signal.SIGKILL)
+            await process.communicate()
             raise AssertionError(f"{arguments} takes longer than {COMMAND_SECS:g} s") from None
         assert process.returncode is not None
         return Finished(process.returncode, out.decode(), err.decode())
