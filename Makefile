@@ -6,10 +6,10 @@ ARGS ?=
 SEEDS ?= 300
 START ?= 1
 SEED ?= 1
-KILLS ?= 200
-MINUTES ?= 60
+# crashtest, soak and longrun take KILLS, MINUTES and WALLETS; what is left out is each one's own default.
+LENGTH = $(if $(WALLETS),--wallets $(WALLETS)) $(if $(MINUTES),--minutes $(MINUTES))
 
-.PHONY: setup demo test check lint types layers contracts bench sim sim-seed soak crashtest lock clean
+.PHONY: setup demo test test-long check lint types layers contracts bench sim sim-seed soak crashtest crashtest-money longrun image lock clean
 
 setup: $(VENV)/.ready
 
@@ -23,7 +23,10 @@ demo: setup
 	@$(BIN)/ghost-fleet demo $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not long" tests $(ARGS)
+
+test-long: setup
+	$(BIN)/python -m pytest -n 2 --dist load -m long tests $(ARGS)
 
 check: setup lint types layers
 
@@ -50,10 +53,19 @@ sim-seed: setup
 	$(BIN)/python -m tests.simulation --seed $(SEED) $(ARGS)
 
 crashtest: setup
-	$(BIN)/python -m tests.crashtest --kills $(KILLS) $(ARGS)
+	$(BIN)/python -m tests.crashtest $(if $(KILLS),--kills $(KILLS)) $(if $(WALLETS),--wallets $(WALLETS)) $(ARGS)
+
+crashtest-money: setup
+	$(BIN)/python -m tests.crashtest.money $(ARGS)
 
 soak: setup
-	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
+	$(BIN)/python -m tests.soak $(LENGTH) $(ARGS)
+
+longrun: setup
+	$(BIN)/python -m tests.longrun $(LENGTH) $(if $(KILLS),--kills $(KILLS)) $(ARGS)
+
+image:
+	scripts/image.sh $(ARGS)
 
 lock: setup
 	scripts/lock.sh

@@ -34,13 +34,20 @@ def main() -> None:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}: there are {', '.join(BENCHMARKS)}")
     progress = Console(stderr=True)
     lines: list[Line] = []
-    for name in names:
-        progress.print(f"{name} ...", style="dim")
-        lines += BENCHMARKS[name](quick=chosen.quick)
+    try:
+        for name in names:
+            progress.print(f"{name} ...", style="dim")
+            lines += BENCHMARKS[name](quick=chosen.quick)
+    finally:  # one that fails does not take the others' figures with it
+        _tell(lines, json_wanted=chosen.json)
+
+
+def _tell(lines: list[Line], *, json_wanted: bool) -> None:
+    """Keep the JSON, and print it or the table."""
     text = as_json(lines)
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(text + "\n", encoding="utf-8")
-    if chosen.json:
+    if json_wanted:
         print(text)
         return
     console = Console()

@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.lines import Line, Round, line
+from ghostfleet import event_loop
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.events import NewEvent
 from ghostfleet.domain.values import AnswerClass, Hash
@@ -61,8 +62,8 @@ def _measure(writers: int, seconds: float, rounds: int) -> Line:
     rows = commits = 0
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            rows, commits, took = asyncio.run(_log(Path(folder, "log.db"), writers, seconds))
-            asyncio.run(_made(Path(folder, "plain.db")))
+            rows, commits, took = event_loop.run(_log(Path(folder, "log.db"), writers, seconds))
+            event_loop.run(_made(Path(folder, "plain.db")))
             limit = _limit(_rows(Path(folder, "log.db")), Path(folder, "plain.db"), commits)
             found.append(Round(rows / took, rows / limit))
     case = f"{writers:,} writer{'s' if writers > 1 else ''}"

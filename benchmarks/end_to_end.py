@@ -38,7 +38,10 @@ GAS_A_BLOCK = 300_000_000
 SUNK = Address(b"benchmark's own sink")
 """Where everybody but the fleet sends."""
 READY_SECS = 180.0
-DRAIN_SECS = 60.0
+WITHOUT_WALLETS = "/admin/status?state=retired"
+"""The counts of all, and no list: one of 3,000 wallets, asked for twenty times a second, is work that is not measured."""
+DRAIN_SECS = 240.0
+"""A node that shares two cores may be behind with its blocks; what it keeps in its queue for good is sent anew after 30 s."""
 COMPETITOR_SECS = 180.0
 COMPETITOR_WALLETS = 50
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,7 +53,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     block_secs: float
     wallets: int
-    """With 1 s blocks a wallet does at most one transaction a second."""
+    """A wallet does at most one transaction a block."""
     warm_secs: float = 5.0
     window_secs: float = 15.0
     presigned: int = 10_000
@@ -59,11 +62,11 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def case(self) -> str:
-        return f"{self.block_secs:g} s blocks" if self.block_secs else "a block a transaction"
+        return f"{self.block_secs:g} s blocks"
 
 
-SETTINGS = (Setting(block_secs=1.0, wallets=1_500), Setting(block_secs=0.0, wallets=300))
-QUICK = (Setting(block_secs=0.0, wallets=5, warm_secs=1.0, window_secs=1.0, presigned=100, competitors=20),)
+SETTINGS = (Setting(block_secs=1.0, wallets=3_000), Setting(block_secs=0.1, wallets=300))
+QUICK = (Setting(block_secs=0.1, wallets=5, warm_secs=1.0, window_secs=1.0, presigned=100, competitors=20),)
 
 
 def measure(*, quick: bool = False) -> list[Line]:
@@ -128,7 +131,7 @@ async def _drain(fleet: Fleet) -> None:
         await _ready(service)
 
         async def nothing_open() -> bool:
-            return not (await service.get("/admin/status"))["open_slots"]
+            return not (await service.get(WITHOUT_WALLETS))["open_slots"]
 
         await until(nothing_open, DRAIN_SECS, "every slot settled")
         assert await service.terminate() == 0, service.output[-2000:]

@@ -4,7 +4,6 @@ The log's own reading makes an event of every row: which type, which version, is
 event loop page by page and holds nothing open. `verify` walks the hash chain as well, and compares the read models.
 """
 
-import asyncio
 import sqlite3
 import tempfile
 from contextlib import closing
@@ -15,6 +14,7 @@ import msgspec
 
 from benchmarks.append import event
 from benchmarks.lines import Line, Round, line
+from ghostfleet import event_loop
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.values import decode_octets
 from ghostfleet.store.log import open_log
@@ -32,9 +32,9 @@ def measure(*, quick: bool = False) -> list[Line]:
     read, verified = [], []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "log.db")
-        asyncio.run(_fill(path, count))
+        event_loop.run(_fill(path, count))
         for _ in range(rounds):
-            reading, verifying = asyncio.run(_log_rates(path))
+            reading, verifying = event_loop.run(_log_rates(path))
             limit = _limit_rate(path)
             read.append(Round(reading, limit))
             verified.append(Round(verifying, limit))

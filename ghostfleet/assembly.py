@@ -7,68 +7,62 @@ starts, run the lanes. A stop: shut the gate, let sends and commits finish, say 
 import asyncio
 import contextlib
 import os
-import random
-import signal
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ghostfleet import __version__
-from ghostfleet.chain.edge import RpcEdge, RpcRefused
-from ghostfleet.chain.endpoints import EndpointConfig
+from ghostfleet.chain.edge import RpcEdge
 from ghostfleet.chain.fees import FeeOracle
 from ghostfleet.chain.reads import Chain
 from ghostfleet.chain.transport import AiohttpTransport, Transport
 from ghostfleet.config.loaded import Loaded
 from ghostfleet.domain import events as ev
-from ghostfleet.domain.values import Hash
+from ghostfleet.domain.values import HOUR_US
+from ghostfleet.engine.beginning import begin
+from ghostfleet.engine.clock import SystemClock, SystemEntropy
+from ghostfleet.engine.deadman import Deadman
+from ghostfleet.engine.duties import Duty
+from ghostfleet.engine.endpoint_check import check_endpoint
+from ghostfleet.engine.endpoints import EndpointNews, endpoint_status
 from ghostfleet.engine.gate import Gate, Reason
 from ghostfleet.engine.heads import Heads
-from ghostfleet.engine.ports import Clock, EndpointStatus, Entropy
-from ghostfleet.engine.recovery import Snapshots, recover
-from ghostfleet.engine.registration import Start, WrongChain, start_events
+from ghostfleet.engine.in_force import InForce
+from ghostfleet.engine.lending import LendingSigner
+from ghostfleet.engine.ports import Clock, Entropy
+from ghostfleet.engine.recovery import Snapshots, keep_anchor, recover
+from ghostfleet.engine.reloading import Reloader, SettingsSource
 from ghostfleet.engine.service import FleetService
+from ghostfleet.engine.settings_file import SettingsFile
+from ghostfleet.engine.signals import obeying_signals
 from ghostfleet.engine.signing import KeyringSigner
 from ghostfleet.engine.state import LiveState
 from ghostfleet.engine.store_watch import watch_store
 from ghostfleet.engine.supervisor import Supervisor
-from ghostfleet.engine.tuning import chain_rules_of, configured_wallets, fee_rules_of, pace_of, rules_of
+from ghostfleet.engine.told import Told
+from ghostfleet.engine.tuning import endpoint_configs, heads_depth, poll_secs, tuning_of
 from ghostfleet.engine.view import LatestView
 from ghostfleet.engine.world import World
 from ghostfleet.errors import GhostFleetError, StopService, TryAgain
 from ghostfleet.http.app import create_app
 from ghostfleet.http.server import serving
-from ghostfleet.keys.keyring import Keyring, load_keyring
+from ghostfleet.keys.keyring import Keyring
+from ghostfleet.operations.backup_schedule import backups_by_schedule
+from ghostfleet.operations.desk import OperationDesk
+from ghostfleet.operations.runner import OperationRunner
 from ghostfleet.plugins.api import Plugin
-from ghostfleet.plugins.loading import load_plugins
 from ghostfleet.store.log import EventLog, open_log
+from ghostfleet.systemd import Informant, systemd_informed
 from ghostfleet.telemetry import Metrics, Telemetry
 
 SNAPSHOT_EVERY_EVENTS = 20_000
 """A restart folds at most this many events beyond the snapshot: some 50 ms."""
 HOUSEKEEPING_SECS = 5.0
-MAX_ENDPOINT_NEWS = 1000
-"""Changes of endpoints that may wait for the log; more than that say nothing new."""
 STOP_SECS = 6.0
 """A stop waits so long for sends in flight; what has no answer by then the next start asks the chain about."""
-CHAIN_RETRY_SECS = 2.0
-
-
-class SystemClock:
-    """The machine's wall clock."""
-
-    def now_us(self) -> int:
-        return time.time_ns() // 1000
-
-
-class SystemEntropy:
-    """Seeds from the operating system, short enough for any JSON reader."""
-
-    def seed(self) -> int:
-        return random.SystemRandom().getrandbits(48)
 
 
 @dataclass
@@ -76,6 +70,7 @@ class Running:
     """A service that runs: what HTTP, the demo and tests look at. `stop` asks it to end gracefully."""
 
     service: FleetService
+    desk: OperationDesk
     log: EventLog
     chain: Chain
     live: LiveState
@@ -95,7 +90,12 @@ class Parts:
     running: Running
     telemetry: Telemetry
     edge: RpcEdge
+    reloader: Reloader
+    operations: OperationRunner
+    deadman: Deadman
     supervisor: list[Supervisor] = field(default_factory=list)
+    operations_only: bool = False
+    """Nothing is decided: wallets do the errands of operations, and nothing else."""
 
 
 async def run_service(
@@ -103,15 +103,27 @@ async def run_service(
     *,
     environ: Mapping[str, str] | None = None,
     signals: bool = False,
+    operations_only: bool = False,
     on_running: Callable[[Running], None] | None = None,
 ) -> None:
     """From taking the log to letting it go. Raises StopService where going on would be wrong, BadInput for keys and plugins."""
-    tables = {it.name: it.table for it in loaded.plugins}
-    plugins = load_plugins(tables, list(tables), loaded.chain.chain_id)
-    keyring = await load_keyring(loaded.wallet_keys(), os.environ if environ is None else environ)
-    async with _opened_log(loaded.store.url) as log:
-        ports = Ports(log, AiohttpTransport(), SystemClock(), SystemEntropy(), plugins, keyring)
-        await run_on(ports, loaded, signals=signals, on_running=on_running)
+    environ = os.environ if environ is None else environ
+    source = SettingsFile(loaded.path, environ)
+    plugins = source.plugins(loaded)
+    async with systemd_informed(environ) as informant:
+        keyring = await source.keys(loaded.wallet_keys())
+        async with contextlib.aclosing(keyring), _opened_log(loaded.store.url, loaded.archive_dir) as log:
+            ports = Ports(log, AiohttpTransport(), SystemClock(), SystemEntropy(), plugins, keyring, source)
+            told = partial(_tell_of, informant, on_running)
+            await run_on(ports, loaded, signals=signals, operations_only=operations_only, on_running=told)
+
+
+def _tell_of(informant: Informant | None, on_running: Callable[[Running], None] | None, running: Running) -> None:
+    """Whoever wants to know of the run is told that there is one."""
+    if informant is not None:
+        informant.running(running.service, running.live, running.stop)
+    if on_running is not None:
+        on_running(running)
 
 
 @dataclass(frozen=True)
@@ -124,6 +136,8 @@ class Ports:
     entropy: Entropy
     plugins: Mapping[str, Plugin[Any]]
     keyring: Keyring
+    source: SettingsSource | None = None
+    """Where a reload reads the settings again."""
 
 
 async def run_on(
@@ -131,95 +145,108 @@ async def run_on(
     loaded: Loaded,
     *,
     signals: bool = False,
+    operations_only: bool = False,
     on_running: Callable[[Running], None] | None = None,
 ) -> None:
     """One run over these ports, from folding the log to the last words."""
     async with AsyncExitStack() as stack:
-        news: asyncio.Queue[ev.Event] = asyncio.Queue(MAX_ENDPOINT_NEWS)
+        news = EndpointNews()
         gate = Gate()
-        edge = await stack.enter_async_context(_edge(loaded, gate, news, ports.transport))
-        parts = await _wired(loaded, ports, edge, gate)
+        metrics = Metrics(__version__, wal_bytes=lambda: ports.log.wal_bytes)
+        edge = await stack.enter_async_context(_edge(loaded, gate, news, metrics, ports.transport))
+        parts = await _wired(loaded, ports, edge, gate, metrics)
+        parts.operations_only = operations_only
         if signals:
-            stack.enter_context(_stopped_by_signals(parts.running.stop))
-        await _run(loaded, parts, ports.plugins, news, on_running)
+            stack.enter_context(obeying_signals(parts.running.service, parts.running.stop))
+        await _run(loaded, parts, news, on_running)
 
 
 @asynccontextmanager
-async def _opened_log(url: str) -> AsyncIterator[EventLog]:
-    log = await open_log(url)
+async def _opened_log(url: str, archives: Path | None) -> AsyncIterator[EventLog]:
+    log = await open_log(url, archives=archives)
     try:
         yield log
     finally:
         await log.close()
 
 
-def _edge(loaded: Loaded, gate: Gate, news: "asyncio.Queue[ev.Event]", transport: Transport) -> RpcEdge:
-    chain = loaded.chain
-
-    def changed(endpoint: str, tripped: bool, reason: str) -> None:
-        event = (
-            ev.EndpointTripped(endpoint=endpoint, reason=reason) if tripped else ev.EndpointRecovered(endpoint=endpoint)
-        )
-        with contextlib.suppress(asyncio.QueueFull):
-            news.put_nowait(event)
-
+def _edge(loaded: Loaded, gate: Gate, news: EndpointNews, metrics: Metrics, transport: Transport) -> RpcEdge:
     return RpcEdge(
-        [
-            EndpointConfig(name=it.name, url=it.url, max_requests_per_second=chain.max_requests_per_second)
-            for it in chain.endpoints
-        ],
+        endpoint_configs(loaded),
         transport,
         gate=gate,
-        request_timeout_secs=chain.request_timeout_secs,
-        on_change=changed,
+        request_timeout_secs=loaded.chain.request_timeout_secs,
+        on_change=news.changed,
+        on_exchange=metrics.observe_exchange,
     )
 
 
-async def _wired(loaded: Loaded, ports: Ports, edge: RpcEdge, gate: Gate) -> Parts:
+async def _wired(loaded: Loaded, ports: Ports, edge: RpcEdge, gate: Gate, metrics: Metrics) -> Parts:
     """Everything but the tasks."""
     log, clock, chain = ports.log, ports.clock, Chain(edge)
-    metrics = Metrics(__version__, wal_bytes=lambda: log.wal_bytes)
     telemetry = Telemetry(metrics)
     state = await recover(log)
+    with contextlib.suppress(TryAgain):  # a start needs it only where there is no snapshot
+        await keep_anchor(log)
     telemetry.start(state)
     supervisor: list[Supervisor] = []
-    live = LiveState(state, log, clock, partial(_on_event, telemetry, gate), metrics.observe_commit)
+    in_force = InForce(tuning_of(loaded, ports.plugins))
+    told = Told(telemetry=telemetry, gate=gate, edge=edge, state=state, in_force=in_force, supervisors=supervisor)
+    live = LiveState(state, log, clock, told.on_event, metrics.observe_commit)
     if state.fleet.paused is not None:
         gate.shut(Reason.PAUSE)
+    gate.permit(state.fleet.permitted)
+    for endpoint in state.fleet.drained_endpoints:
+        edge.drain(endpoint)
     heads = Heads(
         chain,
-        poll_secs=min(loaded.tick_secs, 1.0),
-        depth=2 * loaded.chain.finality_blocks,
+        poll_secs=poll_secs(loaded),
+        depth=heads_depth(loaded),
         on_reorganisation=lambda event: live.write([ev.NewEvent(ev.FLEET_STREAM, event)]),
     )
+    lending = LendingSigner(KeyringSigner(ports.keyring), [loaded.treasury.id] if loaded.treasury is not None else [])
+    duties: dict[str, Duty] = {}
     world = World(
         live=live,
         chain=chain,
         heads=heads,
-        fees=FeeOracle(chain, fee_rules_of(loaded)),
-        signer=KeyringSigner(ports.keyring),
+        fees=FeeOracle(chain, lambda: in_force.now.fee_rules),
+        signer=lending,
         gate=gate,
         clock=clock,
         entropy=ports.entropy,
-        plugins=ports.plugins,
-        profiles=loaded.profiles,
-        rules=rules_of(loaded),
-        chain_rules=chain_rules_of(loaded),
-        pace=pace_of(loaded),
-        config_digest=loaded.digest,
+        in_force=in_force,
+        duties=duties,
         dry_run=loaded.run.dry_run,
     )
+    reloader = Reloader(
+        loaded,
+        ports.source,
+        world=world,
+        edge=edge,
+        keyring=ports.keyring,
+        check_endpoint=lambda it: check_endpoint(it, transport=ports.transport, fleet=live.state.fleet),
+    )
+    stop = asyncio.Event()
     service = FleetService(
         live=live,
         gate=gate,
         heads=heads,
         nudge=partial(_nudge, supervisor),
-        endpoints=lambda: _endpoint_status(edge),
+        endpoints=lambda: endpoint_status(edge),
+        in_force=in_force,
         dry_run=loaded.run.dry_run,
+        reloader=reloader,
+        stop=stop.set,
     )
-    running = Running(service=service, log=log, chain=chain, live=live, stop=asyncio.Event())
+    operations = OperationRunner(world, duties, partial(_nudge, supervisor), lending.take_back)
+    told.operations.append(operations.changed)
+    desk = OperationDesk(world, log, operations, lending)
+    running = Running(service=service, desk=desk, log=log, chain=chain, live=live, stop=stop)
     snapshots = Snapshots(log, live, SNAPSHOT_EVERY_EVENTS)
-    return Parts(world, live, heads, snapshots, running, telemetry, edge, supervisor)
+    deadman = Deadman(live, clock, int(loaded.safety.deadman_hours * HOUR_US))
+    metrics.deadman_left.set_function(lambda: deadman.left_secs)
+    return Parts(world, live, heads, snapshots, running, telemetry, edge, reloader, operations, deadman, supervisor)
 
 
 def _nudge(supervisors: Sequence[Supervisor], wallet: str) -> None:
@@ -227,21 +254,10 @@ def _nudge(supervisors: Sequence[Supervisor], wallet: str) -> None:
         supervisor.nudge(wallet)
 
 
-def _on_event(telemetry: Telemetry, gate: Gate, recorded: ev.Recorded) -> None:
-    """Called for each event once it is durable: the gate follows the pause, metrics and log lines follow everything."""
-    event = recorded.event
-    if isinstance(event, ev.FleetPaused):
-        gate.shut(Reason.PAUSE)
-    elif isinstance(event, ev.FleetResumed):
-        gate.open(Reason.PAUSE)
-    telemetry.on_event(recorded)
-
-
 async def _run(
     loaded: Loaded,
     parts: Parts,
-    plugins: Mapping[str, Plugin[Any]],
-    news: "asyncio.Queue[ev.Event]",
+    news: EndpointNews,
     on_running: Callable[[Running], None] | None,
 ) -> None:
     """The tasks: commits outlive everything that commits, so that a stop can still be written down."""
@@ -251,15 +267,20 @@ async def _run(
             parts.running.url = url
             if on_running is not None:
                 on_running(parts.running)
-            await _until_stopped(loaded, parts, plugins, news)
+            await _until_stopped(loaded, parts, news, committing)
         await _stop(parts)
     finally:
         committing.cancel()
         await asyncio.wait([committing])
+        if not committing.cancelled():
+            committing.result()  # a defect is never passed over
 
 
 async def _until_stopped(
-    loaded: Loaded, parts: Parts, plugins: Mapping[str, Plugin[Any]], news: "asyncio.Queue[ev.Event]"
+    loaded: Loaded,
+    parts: Parts,
+    news: EndpointNews,
+    committing: "asyncio.Task[None]",
 ) -> None:
     """Run the fleet until somebody asks it to stop, or until going on would be wrong."""
     try:
@@ -270,72 +291,44 @@ async def _until_stopped(
                     watch_store(parts.live, parts.world.gate, parts.world.clock, parts.running.service.log_recovered),
                     name="store watch",
                 ),
-                group.create_task(_endpoint_events(parts.live, news), name="endpoint events"),
+                group.create_task(news.write_down(parts.live), name="endpoint events"),
+                group.create_task(parts.reloader.run(), name="reloads"),
                 group.create_task(_housekeeping(parts), name="housekeeping"),
-                group.create_task(_fleet(loaded, parts, plugins), name="fleet"),
+                group.create_task(
+                    backups_by_schedule(parts.live, parts.world.clock, loaded.store.url, loaded.backups), name="backups"
+                ),
+                group.create_task(_fleet(loaded, parts), name="fleet"),
+                group.create_task(_no_longer_than(committing), name="commits watched"),
             ]
             await parts.running.stop.wait()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STOP_SECS):
-                    await parts.world.gate.close(Reason.STOP)
+                    await parts.world.gate.close(Reason.STOP, answers_secs=STOP_SECS)
             for task in tasks:
                 task.cancel()
     except* StopService as stopping:
         raise _first(stopping) from None
 
 
-async def _fleet(loaded: Loaded, parts: Parts, plugins: Mapping[str, Plugin[Any]]) -> None:
+async def _no_longer_than(committing: "asyncio.Task[None]") -> None:
+    """A defect among those who are told of events ends the loop that commits, and with it the service: nobody waits for ever."""
+    await asyncio.wait([committing])
+    committing.result()
+
+
+async def _fleet(loaded: Loaded, parts: Parts) -> None:
     """Check the chain against the log, write down what starts, run the lanes."""
-    genesis = await _checked_chain(loaded, parts.running.chain)
-    start = Start(
-        release=__version__,
-        config_digest=loaded.digest,
-        settings=loaded.redacted,
-        chain_id=loaded.chain.chain_id,
-        genesis_hash=genesis,
-        wallets=configured_wallets(loaded),
-        paused_by_config=loaded.safety.global_pause,
-        dry_run=loaded.run.dry_run,
-    )
-    decide = partial(
-        start_events,
-        start=start,
-        known=list(parts.live.state.wallets),
-        profiles=loaded.profiles,
-        random=parts.world.random(parts.world.entropy.seed()),
-    )
-    while True:
-        try:
-            await parts.live.commit(decide)
-            break
-        except TryAgain:
-            await asyncio.sleep(CHAIN_RETRY_SECS)
-    supervisor = Supervisor(parts.world, LatestView(parts.world.chain, parts.heads))
+    world = parts.world
+    await begin(loaded, world, parts.running.chain)
+    acts = world.duties.__contains__ if parts.operations_only else lambda _wallet: True
+    supervisor = Supervisor(world, LatestView(world.chain, parts.heads), acts)
     parts.supervisor.append(supervisor)
+    await parts.deadman.look()
     parts.running.service.begun = True
-    await supervisor.run()
-
-
-async def _checked_chain(loaded: Loaded, chain: Chain) -> Hash:
-    """The genesis hash, once an endpoint answers. Raises WrongChain when it is not the chain of the settings."""
-    while True:
-        try:
-            chain_id = await chain.chain_id()
-            if chain_id != loaded.chain.chain_id:
-                raise WrongChain(
-                    f"the endpoint serves chain {chain_id}, [chain] chain_id is {loaded.chain.chain_id}: correct one of them"
-                )
-            return await chain.genesis_hash()
-        except (TryAgain, RpcRefused):
-            await asyncio.sleep(CHAIN_RETRY_SECS)
-
-
-async def _endpoint_events(live: LiveState, news: "asyncio.Queue[ev.Event]") -> None:
-    """Endpoints trip and recover in the edge; here it is written down."""
-    while True:
-        event = await news.get()
-        with contextlib.suppress(TryAgain):
-            await live.write([ev.NewEvent(ev.FLEET_STREAM, event)])
+    async with asyncio.TaskGroup() as group:
+        group.create_task(parts.operations.run(), name="operations")
+        group.create_task(supervisor.run(), name="lanes")
+        group.create_task(parts.deadman.watch(), name="deadman")
 
 
 async def _housekeeping(parts: Parts) -> None:
@@ -346,34 +339,27 @@ async def _housekeeping(parts: Parts) -> None:
 
 async def _stop(parts: Parts) -> None:
     """The last words. A log that does not take them is no reason not to stop."""
-    with contextlib.suppress(GhostFleetError):
-        stopped = ev.ServiceStopped(reason="asked to stop")
-        await parts.live.write([ev.NewEvent(ev.FLEET_STREAM, stopped)])
+    with contextlib.suppress(GhostFleetError, TimeoutError):
+        stopped = ev.ServiceStopped(reason=parts.running.service.stop_reason)
+        async with asyncio.timeout(STOP_SECS):
+            await parts.live.write([ev.NewEvent(ev.FLEET_STREAM, stopped)])
     await parts.snapshots.save()
 
 
 @asynccontextmanager
 async def _maybe_http(loaded: Loaded, parts: Parts) -> AsyncIterator[str]:
-    if not loaded.admin.port:
+    admin = loaded.admin
+    if not admin.port and admin.socket is None:
         yield ""
         return
     running, metrics = parts.running, parts.telemetry.metrics
-    app = create_app(running.service, running.log, loaded.admin, parts.world.clock, metrics)
-    async with serving(app, loaded.admin.host, loaded.admin.port) as server:
+    clock, signer = parts.world.clock, parts.world.signer
+    app = create_app(running.service, running.log, admin, clock, metrics, desk=running.desk, signer=signer)
+    host = admin.host if admin.port else None
+    async with serving(
+        app, host, admin.port, tls=admin.tls, socket_path=admin.socket, socket_mode=admin.socket_mode
+    ) as server:
         yield server.url
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
-    """SIGTERM and Ctrl-C ask for a graceful stop."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
 
 
 def _first(group: BaseExceptionGroup[StopService]) -> BaseException:
@@ -382,10 +368,3 @@ def _first(group: BaseExceptionGroup[StopService]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def _endpoint_status(edge: RpcEdge) -> list[EndpointStatus]:
-    return [
-        EndpointStatus(name=it.name, healthy=it.healthy, reason=it.reason, requests=it.requests, faults=it.faults)
-        for it in edge.status()
-    ]

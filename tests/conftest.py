@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from ghostfleet.devnet.client import DevnetClient, connected
 from ghostfleet.devnet.launch import find_anvil, running_anvil
 from ghostfleet.devnet.process import Devnet
 
@@ -23,6 +24,13 @@ async def anvil(request: pytest.FixtureRequest) -> AsyncIterator[Devnet]:
         pytest.skip("anvil is not installed")
     async with running_anvil(block_time_secs=block_time_of(request)) as devnet:
         yield devnet
+
+
+@pytest.fixture
+async def chain(anvil: Devnet) -> AsyncIterator[DevnetClient]:
+    """The test's own anvil, spoken to directly."""
+    async with connected(anvil.url) as client:
+        yield client
 
 
 @pytest.fixture

@@ -8,16 +8,12 @@ import msgspec
 
 from ghostfleet.chain.answers import Answer, not_served
 from ghostfleet.chain.endpoints import Endpoint, Kind
-from ghostfleet.chain.wire import MISSING, Fault
-from ghostfleet.domain.values import AnswerClass
-from ghostfleet.errors import GhostFleetError, OtherEndpoint, TryAgain
+from ghostfleet.chain.wire import MISSING, Fault, encode_params
+from ghostfleet.domain.values import AnswerClass, Head
+from ghostfleet.errors import GhostFleetError, OtherEndpoint
 
 FAULTS = frozenset({AnswerClass.ENDPOINT_FAULT, AnswerClass.RATE_LIMITED})
 """Error objects that speak of the endpoint, not of the call."""
-
-
-class GateClosed(TryAgain):
-    """Nothing may leave: the fleet is paused, stopping, or its log cannot be written. No byte was sent."""
 
 
 class RpcRefused(GhostFleetError):
@@ -55,11 +51,24 @@ def as_it_is(result: Any) -> Any:
 class Call:
     """One call on its way: what it asks, where it may go, and what has been tried."""
 
-    __slots__ = ("attempts", "avoid", "done", "kind", "leaving", "methods", "params", "parse", "timeout_secs", "wanted")
+    __slots__ = (
+        "attempts",
+        "avoid",
+        "done",
+        "kind",
+        "leaving",
+        "methods",
+        "params",
+        "parse",
+        "sender",
+        "timeout_secs",
+        "wanted",
+    )
 
     def __init__(self, kind: Kind, methods: Sequence[str], params: bytes, timeout_secs: float) -> None:
         self.kind, self.methods, self.params, self.timeout_secs = kind, methods, params, timeout_secs
         self.wanted: str | None = None
+        self.sender = ""
         self.parse: Callable[[Any], Any] = as_it_is
         self.avoid: frozenset[str] = frozenset()
         self.attempts = 0
@@ -82,6 +91,13 @@ class Call:
             self.done.set_exception(problem)
 
 
+def probing(timeout_secs: float) -> Call:
+    """A question that any node answers, and nobody waits for: what it says of its endpoint is all that counts."""
+    call = Call(Kind.READ, ("eth_chainId",), encode_params("eth_chainId", []), timeout_secs)
+    call.done.cancel()
+    return call
+
+
 class NotServedHere(Fault):
     """The endpoint answers well, only not this call."""
 
@@ -101,9 +117,12 @@ def outcome_of(endpoint: Endpoint, call: Call, answer: Any) -> Any:
             return Fault(answer.message, limited=limited, retry_after_secs=answer.retry_after_secs)
         return answer
     try:
-        return call.parse(answer)
+        result = call.parse(answer)
     except Unfit as unfit:
         return Fault(str(unfit))
+    if isinstance(result, Head):
+        endpoint.height = max(endpoint.height or 0, result.number)
+    return result
 
 
 def judge(endpoint: Endpoint, outcomes: Sequence[Any], now: float, *, probe: bool) -> None:

@@ -10,29 +10,25 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any
 
-from ghostfleet.chain.answers import Answer, unknown_method
 from ghostfleet.chain.calls import (
     Call,
     EndpointsUnavailable,
-    GateClosed,
     NotServed,
-    NotServedHere,
     RpcRefused,
     SendOutcome,
     Unfit,
     as_it_is,
     cut_off,
-    finish_read,
-    judge,
-    outcome_of,
-    send_outcome,
+    probing,
 )
-from ghostfleet.chain.endpoints import Endpoint, EndpointConfig, Kind, OnChange, choose
-from ghostfleet.chain.transport import Transport, TransportFault
-from ghostfleet.chain.wire import BatchRefused, Fault, encode_calls, encode_params, read_answers
+from ghostfleet.chain.endpoint_set import EndpointSet
+from ghostfleet.chain.endpoints import Endpoint, EndpointConfig, Kind, OnChange, choose, rested
+from ghostfleet.chain.exchange import Exchanges, OnExchange
+from ghostfleet.chain.passage import GateClosed, SendGate
+from ghostfleet.chain.transport import Transport
+from ghostfleet.chain.wire import encode_params
 
 __all__ = [
     "EndpointsUnavailable",
@@ -49,20 +45,10 @@ MAX_BATCH_BYTES = 1024 * 1024
 """A batch is closed when its calls are as large as this together; endpoints bound their request bodies."""
 MAX_WAITING = 20_000
 """Calls that may wait; more wait to be let in."""
-MAX_ATTEMPTS = 3
-"""Endpoints (or times) a call is tried at before its caller hears of it."""
 LONGEST_WAIT_SECS = 30.0
 """A call waits at most so long for an endpoint to be free, or to be let in."""
 LONGEST_WAIT_FOR_ONE_SECS = 1.0
 """A question that only one endpoint can answer is not worth waiting longer for it."""
-GRACE_SECS = 1.0
-"""A transport that does not keep to its own time limit is cut off after so much more."""
-
-
-class SendGate(Protocol):
-    """Asked just before bytes leave, held until the answer is in. Raises GateClosed."""
-
-    def sending(self) -> AbstractAsyncContextManager[None]: ...
 
 
 QueueKey = tuple[Kind, str | None, frozenset[str]]
@@ -80,22 +66,18 @@ class RpcEdge:
         gate: SendGate,
         request_timeout_secs: float = 10.0,
         on_change: OnChange = lambda _name, _tripped, _reason: None,
-        on_call: Callable[[str, float, str], None] = lambda _method, _secs, _outcome: None,
+        on_exchange: OnExchange = lambda _endpoint, _calls, _secs: None,
     ) -> None:
-        self._endpoints = tuple(Endpoint(config, on_change) for config in endpoints)
-        self._by_name = {endpoint.name: endpoint for endpoint in self._endpoints}
-        assert endpoints, "an edge needs an endpoint"
-        assert len(self._by_name) == len(self._endpoints), "two endpoints of one name"
+        self._endpoints = EndpointSet(endpoints, on_change)
         self._transport = transport
         self._gate = gate
         self._timeout_secs = request_timeout_secs
-        self._on_call = on_call
+        self._exchanges = Exchanges(self._endpoints, transport, on_exchange)
         self._queues: dict[QueueKey, deque[Call]] = {}
         self._waiting = 0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._tasks: dict[asyncio.Task[None], None] = {}
-        self._next_id = 0
         self._open = False
 
     async def __aenter__(self) -> "RpcEdge":
@@ -122,7 +104,23 @@ class RpcEdge:
 
     def status(self) -> Sequence[Endpoint]:
         """Every endpoint as it is now."""
-        return self._endpoints
+        return self._endpoints.all
+
+    def use(self, endpoints: Sequence[EndpointConfig], *, request_timeout_secs: float) -> None:
+        """These endpoints from now on, in this order. Requests under way at those that go are finished, and calls that waited
+        for one of them go elsewhere or hear that it is gone."""
+        self._endpoints.use(endpoints)
+        self._timeout_secs = request_timeout_secs
+        self._wake.set()
+
+    def drain(self, name: str, *, drained: bool = True) -> None:
+        """No new request to this endpoint, while those under way there are finished; or new ones again."""
+        self._endpoints.drain(name, drained=drained)
+        self._wake.set()
+
+    def asks(self, name: str) -> bool:
+        """Whether this endpoint is one that may be asked at all."""
+        return self._endpoints.asks(name)
 
     async def request(
         self,
@@ -137,8 +135,8 @@ class RpcEdge:
 
         Raises RpcRefused, EndpointsUnavailable or BadInput. `endpoint` asks that one only.
         """
-        if endpoint is not None and endpoint not in self._by_name:
-            raise EndpointsUnavailable(f"{method}: {endpoint or 'that endpoint'} is not among the configured ones")
+        if endpoint is not None and not self._endpoints.asks(endpoint):
+            raise EndpointsUnavailable(f"{method}: {self._standing(endpoint)}")
         call = Call(Kind.READ, (method,), encode_params(method, params), timeout_secs or self._timeout_secs)
         call.wanted, call.parse = endpoint, parse
         return await self._ask(call)
@@ -152,16 +150,18 @@ class RpcEdge:
         alone: bool = False,
         instead: Sequence[str] = (),
         rather_not: str = "",
+        sender: str = "",
     ) -> SendOutcome:
         """The outcome of a send. Raises GateClosed or EndpointsUnavailable: then nothing has left.
 
         `alone` is for calls that the node answers only once a block has come: they get a request of their own. `instead`
         are methods to fall back to, in order, where an endpoint does not know the first. `rather_not` is an endpoint to
-        ask only while every other one rests.
+        ask only while every other one rests. `sender` is whom the gate is asked for.
         """
         kind = Kind.ALONE if alone else Kind.SEND
         params_json = encode_params(method, params)
         call = Call(kind, (method, *instead), params_json, timeout_secs or self._timeout_secs)
+        call.sender = sender
         if rather_not:
             call.avoid = frozenset({rather_not})
         outcome = await self._ask(call)
@@ -198,11 +198,7 @@ class RpcEdge:
             call.fail(EndpointsUnavailable(f"{call.methods[0]}: no answer in time: {self._standing(call.wanted)}"))
 
     def _standing(self, wanted: str | None) -> str:
-        now = asyncio.get_running_loop().time()
-        return "; ".join(f"{it.name} is {it.standing(now)}" for it in self._candidates(wanted))
-
-    def _candidates(self, wanted: str | None) -> tuple[Endpoint, ...]:
-        return self._endpoints if wanted is None else (self._by_name[wanted],)
+        return self._endpoints.standing(wanted, asyncio.get_running_loop().time())
 
     def _queue_of(self, call: Call) -> deque[Call]:
         key = (call.kind, call.wanted, call.avoid)
@@ -217,10 +213,11 @@ class RpcEdge:
         task.add_done_callback(self._tasks.pop)
 
     async def _pump(self) -> None:
-        """Start every batch that can start; then wait for a call, an answer, or the moment an endpoint is free."""
+        """Start every batch and probe that can start; then wait for a call, an answer, or the moment an endpoint is free."""
         while True:
             self._wake.clear()
-            again_at = self._start_batches(asyncio.get_running_loop().time())
+            now = asyncio.get_running_loop().time()
+            again_at = min(self._start_batches(now), self._start_probes(now))
             if self._waiting < MAX_WAITING:
                 self._room.set()
             try:
@@ -249,13 +246,23 @@ class RpcEdge:
                     soonest = min(soonest, ready_at)
         return soonest
 
+    def _start_probes(self, now: float) -> float:
+        """Ask those whose rest is over if they are well again, also where nobody needs them now. When the next one is due."""
+        due, next_at = rested(self._endpoints.all, now)
+        for endpoint in due:
+            self._start(self._serve(endpoint, [probing(self._timeout_secs)], probe=endpoint.take(now, Kind.READ)))
+        return next_at
+
     def _start_batch(self, queue: deque[Call], now: float) -> float:
         """Send the head of the queue off if an endpoint is free for it. When one will be, otherwise."""
         while queue:
             call = queue[0]
-            endpoint, ready_at = choose(self._candidates(call.wanted), call.avoid, now, call.kind)
+            candidates = self._endpoints.candidates(call.wanted)
+            if not candidates:
+                call.fail(EndpointsUnavailable(f"{call.methods[0]}: {self._standing(call.wanted)}"))
             patience = LONGEST_WAIT_SECS if call.wanted is None else LONGEST_WAIT_FOR_ONE_SECS
             if not call.done.done():
+                endpoint, ready_at = choose(candidates, call.avoid, now, call.kind)
                 if ready_at <= now:
                     batch = self._take(queue, endpoint.batch_size(now))
                     probe = endpoint.take(now, call.kind)
@@ -288,14 +295,17 @@ class RpcEdge:
         kind = batch[0].kind
         try:
             if kind is Kind.READ:
-                await self._exchange(endpoint, batch, probe=probe)
+                self._put_back(await self._exchanges.run(endpoint, batch, probe=probe))
                 return
-            async with self._gate.sending():
-                leaving = [call for call in batch if not call.done.done()]
-                for call in leaving:
-                    call.leaving = True
+            waiting = [call for call in batch if not call.done.done()]
+            async with self._gate.sending([call.sender for call in waiting]) as passage:
+                for call in waiting:
+                    call.leaving = not call.done.done() and call.sender in passage.senders
+                    if not call.leaving:
+                        call.fail(GateClosed("nothing of this wallet is sent: the fleet is paused"))
+                leaving = [call for call in waiting if call.leaving]
                 if leaving:
-                    await self._exchange(endpoint, leaving, probe=probe)
+                    self._put_back(await self._exchanges.run(endpoint, leaving, probe=probe, passage=passage))
         except GateClosed as closed:
             for call in batch:
                 call.fail(GateClosed(str(closed)))
@@ -307,88 +317,9 @@ class RpcEdge:
             endpoint.give_back(kind, probe=probe)
             self._wake.set()
 
-    async def _exchange(self, endpoint: Endpoint, batch: list[Call], *, probe: bool) -> None:
-        """Write the batch, read the answers, judge the endpoint by them, and settle every call."""
-        loop = asyncio.get_running_loop()
-        started, timeout_secs = loop.time(), batch[0].timeout_secs
-        methods = [call.method_at(endpoint) for call in batch]
-        try:
-            async with asyncio.timeout(timeout_secs + GRACE_SECS):
-                answers = await self._post(endpoint, batch, methods, timeout_secs)
-        except BatchRefused as refused:
-            endpoint.batch_refused(loop.time(), len(batch), too_large=refused.too_large)
-            self._put_back(batch)
-            return
-        except TimeoutError:
-            fault = Fault(f"no answer within {timeout_secs:g} s")
-        except Fault as raised:
-            fault = raised
-        else:
-            outcomes = [outcome_of(endpoint, call, answer) for call, answer in zip(batch, answers, strict=True)]
-            judge(endpoint, outcomes, loop.time(), probe=probe)
-            self._put_back(
-                [call for call, it in zip(batch, outcomes, strict=True) if not self._settle(endpoint, call, it)]
-            )
-            self._report(methods, outcomes, loop.time() - started)
-            return
-        waited_out = batch[0].kind is Kind.ALONE and loop.time() - started >= timeout_secs
-        if fault.limited:
-            endpoint.limited(loop.time(), fault.retry_after_secs)
-        elif not waited_out:  # a chain that makes no blocks is not its endpoint's fault
-            endpoint.failed(loop.time(), fault.reason, probe=probe)
-        self._put_back([call for call in batch if not self._settle(endpoint, call, fault)])
-        self._report(methods, [fault] * len(batch), loop.time() - started)
-
-    async def _post(self, endpoint: Endpoint, batch: list[Call], methods: list[str], timeout_secs: float) -> list[Any]:
-        first = self._next_id + 1
-        self._next_id += len(batch)
-        body = encode_calls(first, [(method, call.params) for method, call in zip(methods, batch, strict=True)])
-        for call in batch:
-            call.attempts += 1
-        try:
-            response = await self._transport.post(endpoint.url, body, timeout_secs=timeout_secs)
-        except TransportFault as fault:
-            raise Fault(str(fault), sent=fault.sent) from None
-        return read_answers(response, first, len(batch))
-
-    def _settle(self, endpoint: Endpoint, call: Call, outcome: Any) -> bool:
-        """End the call with this outcome. False when it has to go on: to another endpoint, or by another method."""
-        if call.kind is Kind.READ:
-            if not isinstance(outcome, Fault):
-                finish_read(call, outcome)
-                return True
-            return self._again_elsewhere(endpoint, call, outcome)
-        call.leaving = False
-        if isinstance(outcome, Answer) and unknown_method(outcome) and call.method_at(endpoint) != call.methods[-1]:
-            endpoint.unserved |= {call.method_at(endpoint)}
-            call.attempts -= 1
-            return False
-        if isinstance(outcome, Fault) and not outcome.sent:
-            return self._again_elsewhere(endpoint, call, outcome)
-        call.succeed(send_outcome(endpoint, outcome))
-        return True
-
-    def _again_elsewhere(self, endpoint: Endpoint, call: Call, fault: Fault) -> bool:
-        """Whether that was the last try: the caller then hears why."""
-        call.avoid |= {endpoint.name}
-        others = any(it.name not in call.avoid for it in self._candidates(call.wanted))
-        reason = f"{call.methods[0]}: {endpoint.name}: {endpoint.scrub(fault.reason)}"
-        if isinstance(fault, NotServedHere) and not others:
-            call.fail(NotServed(reason))
-        elif call.attempts >= MAX_ATTEMPTS or call.done.done():
-            call.fail(EndpointsUnavailable(reason))
-        else:
-            return False
-        return True
-
     def _put_back(self, calls: Sequence[Call]) -> None:
         """To the head of their queues, in their order."""
         for call in reversed(calls):
             call.leaving = False
             self._queue_of(call).appendleft(call)
             self._waiting += 1
-
-    def _report(self, methods: list[str], outcomes: Sequence[Any], secs: float) -> None:
-        for method, outcome in zip(methods, outcomes, strict=True):
-            what = "fault" if isinstance(outcome, Fault) else "refused" if isinstance(outcome, Answer) else "answered"
-            self._on_call(method, secs, what)

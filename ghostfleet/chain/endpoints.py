@@ -30,6 +30,8 @@ MAX_ALONE_IN_FLIGHT = 64
 MIN_SECRET_CHARS = 8
 """A part of a URL's path or query that is shorter is a word, not a credential."""
 MAX_REASON = 200
+LATENCY_MEMORY = 0.9
+"""How much of the latency told is that of earlier requests: the last twenty or so count."""
 _WORDS = re.compile(r"[^/?#&=;:,@+ ]+")
 
 OnChange = Callable[[str, bool, str], None]
@@ -69,6 +71,12 @@ def public_name(url: str) -> str:
     return f"{host}:{port}#{digest}" if port is not None else f"{host}#{digest}"
 
 
+def handle_of(name: str) -> str:
+    """An endpoint's name as it can stand in the path of a URL: host, port, and `~2` for the second one there."""
+    place, _, twin = name.rpartition("://")[2].partition("#")
+    return place.partition("/")[0] + (f"~{twin}" if twin else "")
+
+
 def secrets_of(url: str) -> tuple[str, ...]:
     """The parts of a URL that may be credentials, longest first: a node may repeat them in what it says."""
     try:
@@ -99,10 +107,18 @@ class Endpoint:
         self.faults = 0
         self.reason = ""
         self.tripped = False
+        self.drained = False
+        """An operator wants no further request to go there; those under way finish."""
+        self.limits_seen = 0
+        """How often it asked to be left alone."""
+        self.latency_secs: float | None = None
+        """Of its answered requests, the latest ones most."""
+        self.height: int | None = None
+        """The highest block that it has shown."""
         self.unserved: frozenset[str] = frozenset()
         """Methods it has said it does not know."""
         self._secrets = secrets_of(config.url)
-        self._spacing_secs = 1 / config.max_requests_per_second if config.max_requests_per_second else 0.0
+        self._spacing_secs = _spacing_secs(config)
         self._on_change = on_change
         self._in_flight = dict.fromkeys(Kind, 0)
         self._probing = False
@@ -119,6 +135,25 @@ class Endpoint:
     @property
     def healthy(self) -> bool:
         return not self.tripped
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that have no answer yet."""
+        return sum(self._in_flight.values())
+
+    def adopt(self, config: EndpointConfig) -> None:
+        """Other settings for the same endpoint: what is known of it stays known."""
+        assert (config.name, config.url) == (self.name, self.url)
+        self._spacing_secs = _spacing_secs(config)
+
+    def dismiss(self) -> None:
+        """It is no longer one of the configured ones: what its last requests come to is no news."""
+        self._on_change = lambda _name, _tripped, _reason: None
+
+    def took(self, secs: float) -> None:
+        """A request was answered after so long."""
+        before = self.latency_secs
+        self.latency_secs = secs if before is None else LATENCY_MEMORY * before + (1 - LATENCY_MEMORY) * secs
 
     def batch_size(self, now: float) -> int:
         """How many calls it takes at once; a probe is one."""
@@ -170,6 +205,7 @@ class Endpoint:
 
     def limited(self, now: float, retry_after_secs: float | None) -> None:
         """It asked to be left alone for a while: no fault."""
+        self.limits_seen += 1
         self._limit_secs = min(max(self._limit_secs * 2, FIRST_LIMIT_SECS), LONGEST_LIMIT_SECS)
         wait = self._limit_secs if retry_after_secs is None else min(retry_after_secs, LONGEST_LIMIT_SECS)
         self._limited_until = max(self._limited_until, now + wait)
@@ -197,6 +233,8 @@ class Endpoint:
 
     def standing(self, now: float) -> str:
         """Why it is not asked right now, for people."""
+        if self.drained:
+            return "drained"
         if self.tripped:
             return f"left alone after {self.reason}"
         if self._limited_until > now:
@@ -219,8 +257,13 @@ class Endpoint:
         return MAX_IN_FLIGHT if self.batch_size(now) > 1 else MAX_SINGLES_IN_FLIGHT
 
 
+def _spacing_secs(config: EndpointConfig) -> float:
+    return 1 / config.max_requests_per_second if config.max_requests_per_second else 0.0
+
+
 def choose(endpoints: tuple[Endpoint, ...], avoid: frozenset[str], now: float, kind: Kind) -> tuple[Endpoint, float]:
     """The first in order of preference that may be asked now, else the one that may be asked first; and when that is.
+    There has to be one.
 
     An endpoint that failed this call before is asked again only while every other one rests. A read may be the probe of
     one that rested; a send is not, as long as another endpoint is well.
@@ -228,3 +271,12 @@ def choose(endpoints: tuple[Endpoint, ...], avoid: frozenset[str], now: float, k
     others = [it for it in endpoints if it.name not in avoid and (not it.tripped or it.may_be_probed(now, kind))]
     times = [(it, it.ready_at(now, kind, again=it.name in avoid)) for it in others or endpoints]
     return min(times, key=lambda pair: pair[1])
+
+
+def rested(endpoints: tuple[Endpoint, ...], now: float) -> tuple[list[Endpoint], float]:
+    """The tripped ones whose rest is over, and when the next one's is.
+
+    While the first in order of preference answers everything, no read would ever come to a tripped one behind it.
+    """
+    times = [(it, it.ready_at(now, Kind.READ)) for it in endpoints if it.tripped and not it.drained]
+    return [it for it, at in times if at <= now], min((at for _, at in times if at > now), default=math.inf)

@@ -1,6 +1,7 @@
 """What does a transaction have to offer? From the fee history, with headroom and a cap; and how a replacement outbids."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -61,35 +62,36 @@ def _raised(wei: int, percent: float) -> int:
 
 
 class FeeOracle:
-    """The current suggestion, asked for once a head, whoever asks and whatever comes of it."""
+    """The current suggestion, under the rules in force: the history is asked for once a head, whoever asks and whatever comes
+    of it."""
 
-    def __init__(self, chain: FeeReads, rules: FeeRules) -> None:
+    def __init__(self, chain: FeeReads, rules: Callable[[], FeeRules]) -> None:
         self._chain = chain
         self._rules = rules
         self._of: Head | None = None
-        self._fees: Fees | None = None
-        self._asking: asyncio.Future[Fees | None] | None = None
+        self._history: FeeHistory | None = None
+        self._asking: asyncio.Future[FeeHistory | None] | None = None
 
     async def suggest(self, head: Head) -> Fees:
         """Fees as of this head or a newer one. Raises TryAgain when no endpoint tells the fee history."""
         while True:
             of = self._of
-            if self._fees is not None and of is not None and (of.number > head.number or of.hash == head.hash):
-                return self._fees
+            if self._history is not None and of is not None and (of.number > head.number or of.hash == head.hash):
+                return suggest(self._history, self._rules())
             if self._asking is None:
-                return await self._ask(head)
-            fees = await asyncio.shield(self._asking)
-            if fees is not None:
-                return fees
+                return suggest(await self._ask(head), self._rules())
+            history = await asyncio.shield(self._asking)
+            if history is not None:
+                return suggest(history, self._rules())
 
-    async def _ask(self, head: Head) -> Fees:
+    async def _ask(self, head: Head) -> FeeHistory:
         """The others who want to know wait for this one question, and hear of the same failure."""
         asking = self._asking = asyncio.get_running_loop().create_future()
         try:
-            fees = suggest(await self._chain.fee_history(HISTORY_BLOCKS), self._rules)
-            self._of, self._fees = head, fees
-            asking.set_result(fees)
-            return fees
+            history = await self._chain.fee_history(HISTORY_BLOCKS)
+            self._of, self._history = head, history
+            asking.set_result(history)
+            return history
         except GhostFleetError as problem:
             asking.set_exception(problem)
             asking.exception()  # looked at, for when nobody else waits

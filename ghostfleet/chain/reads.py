@@ -57,9 +57,9 @@ class Chain:
         """How many transactions the address has sent, at a block or a tag (`latest`, `pending`)."""
         return await self._read("eth_getTransactionCount", [str(address), _tag(tag)], shapes.nonce)
 
-    async def balance(self, address: Address) -> int:
-        """Wei at the latest block."""
-        return await self._read("eth_getBalance", [str(address), "latest"], shapes.wei)
+    async def balance(self, address: Address, block: str | int = "latest") -> int:
+        """Wei at the latest block, or at another."""
+        return await self._read("eth_getBalance", [str(address), _tag(block)], shapes.wei)
 
     async def code(self, address: Address) -> Octets:
         return await self._read("eth_getCode", [str(address), "latest"], shapes.octets)
@@ -70,9 +70,11 @@ class Chain:
         return await self._read("eth_getTransactionReceipt", [str(tx)], parse, endpoint)
 
     async def known(self, tx: Hash, endpoint: str) -> bool | None:
-        """Whether this endpoint has the transaction, pooled or mined. None when it could not say."""
+        """Whether this endpoint has the transaction, pooled or mined. None when it could not say. Of one that is drained or gone
+        the others are asked instead: where they do not have it either, it has to be sent to one of them."""
+        asked = endpoint if self._edge.asks(endpoint) else None
         try:
-            return await self._read("eth_getTransactionByHash", [str(tx)], shapes.known_as(tx), endpoint)
+            return await self._read("eth_getTransactionByHash", [str(tx)], shapes.known_as(tx), asked)
         except (RpcRefused, EndpointsUnavailable):
             return None
 
@@ -99,10 +101,12 @@ class Chain:
         params = [hex(min(blocks, MAX_HISTORY_BLOCKS)), "latest", [MEDIAN_PERCENTILE]]
         return await self._read("eth_feeHistory", params, shapes.fee_history)
 
-    async def broadcast(self, raw: Octets, tx: Hash, *, sync: bool = False, rather_not: str = "") -> Broadcast:
+    async def broadcast(
+        self, raw: Octets, tx: Hash, *, sync: bool = False, rather_not: str = "", sender: str = ""
+    ) -> Broadcast:
         """Send bytes once; `sync` by the methods that answer with the receipt, where an endpoint knows them.
 
-        The endpoint `rather_not` gets them only where no other one may be asked.
+        The endpoint `rather_not` gets them only where no other one may be asked. `sender` is the wallet, for the gate.
 
         Raises GateClosed and nothing else. Whatever cannot be read as an acceptance or a refusal is maybe sent.
         """
@@ -115,9 +119,10 @@ class Chain:
                     alone=True,
                     instead=(REALTIME, PLAIN),
                     rather_not=rather_not,
+                    sender=sender,
                 )
             else:
-                outcome = await self._edge.send(PLAIN, [str(raw)], rather_not=rather_not)
+                outcome = await self._edge.send(PLAIN, [str(raw)], rather_not=rather_not, sender=sender)
         except EndpointsUnavailable as nobody:
             return Broadcast(endpoint="", cls=AnswerClass.ENDPOINT_FAULT, message=str(nobody))
         return _broadcast(outcome, tx)

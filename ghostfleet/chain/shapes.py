@@ -21,6 +21,7 @@ MAX_FEE_WEI = 2**128
 MAX_TOPICS = 4
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _OCTETS = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
+_HASHES = re.compile(r"(?:0x[0-9a-f]{64})*")
 
 
 class FeeHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +83,17 @@ def head(value: Any) -> Head:
         time_secs=quantity(block.get("timestamp")),
         base_fee_wei=0 if base_fee is None else fee(base_fee),
         gas_limit=quantity(block.get("gasLimit")),
+        transactions=_hashes(block.get("transactions")),
     )
+
+
+def _hashes(value: Any) -> tuple[str, ...] | None:
+    """The hashes that a block names, all at once: there may be thousands, of everybody's, at every look at the head.
+    A chain may name its transactions otherwise: that is no fault, and tells nothing."""
+    try:
+        return tuple(value) if isinstance(value, list) and _HASHES.fullmatch("".join(value)) else None
+    except TypeError:
+        return None
 
 
 def head_numbered(number: int) -> Callable[[Any], Head]:

@@ -31,9 +31,12 @@ def encode_unsigned(unsigned: Unsigned) -> bytes:
 def sign(unsigned: Unsigned, key: RecoverableSigner) -> Signed:
     """The signed bytes and their hash. The access list is empty."""
     fields = _fields(unsigned)
-    signature = key.sign_recoverable(keccak(TYPE_1559 + _list(fields)), hasher=None)
-    raw = TYPE_1559 + _list(fields + _signature(signature))
-    return Signed(hash=Hash(keccak(raw)), raw=Octets(raw))
+    return _signed(fields, key.sign_recoverable(keccak(TYPE_1559 + _list(fields)), hasher=None))
+
+
+def with_signature(unsigned: Unsigned, signature: bytes) -> Signed:
+    """The same with a signature from elsewhere: 65 bytes r, s, v (0 or 1) over the hash of `encode_unsigned`."""
+    return _signed(_fields(unsigned), signature)
 
 
 def decode(raw: bytes) -> tuple[Unsigned, Address]:
@@ -85,6 +88,11 @@ def _signature(signature: bytes) -> list[bytes]:
     """y parity, r and s as RLP, from libsecp256k1's r, s, recovery id."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
     return [_int(signature[64]), _int(r), _int(s)]
+
+
+def _signed(fields: list[bytes], signature: bytes) -> Signed:
+    raw = TYPE_1559 + _list(fields + _signature(signature))
+    return Signed(hash=Hash(keccak(raw)), raw=Octets(raw))
 
 
 def _number(data: bytes) -> int:

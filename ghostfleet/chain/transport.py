@@ -6,7 +6,9 @@ from typing import Any, Protocol
 
 import aiohttp
 import msgspec
+from aiohttp.abc import AbstractStreamWriter
 
+from ghostfleet.chain.passage import GateClosed, Passage
 from ghostfleet.errors import OtherEndpoint
 
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
@@ -19,6 +21,8 @@ POOL_SECS = 300.0
 """Connections and resolved names are given up after this long: stale DNS is what a 502 in a long-running process often is."""
 DNS_SECS = 30
 GATEWAY_TROUBLE = frozenset({502, 503, 504})
+FLUSH_LOOK_SECS = 0.001
+"""How often a body that the kernel has not taken whole is looked at."""
 MIN_POOL_SECS = 5.0
 """After trouble at a gateway the name is resolved anew, but not more often than this."""
 
@@ -42,8 +46,11 @@ class TransportFault(OtherEndpoint):
 class Transport(Protocol):
     """One request, one answer."""
 
-    async def post(self, url: str, body: bytes, *, timeout_secs: float) -> Response:
-        """Raises TransportFault, after `timeout_secs` at the latest; the connection is then closed."""
+    async def post(self, url: str, body: bytes, *, timeout_secs: float, passage: Passage | None = None) -> Response:
+        """Raises TransportFault, after `timeout_secs` at the latest; the connection is then closed.
+
+        With a passage nothing of the body is written before it was asked; raises GateClosed when it says no.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -54,6 +61,36 @@ class _Way:
 
     def __init__(self) -> None:
         self.connected = False
+        self.closed: GateClosed | None = None
+        """Why the body was not written, where its passage was refused."""
+
+
+class _Gated(aiohttp.BytesPayload):
+    """A body that asks its passage at the moment it is written, and tells it once the kernel has all of it."""
+
+    def __init__(self, body: bytes, passage: Passage, way: _Way) -> None:
+        super().__init__(body, content_type="application/json")
+        self._passage = passage
+        self._way = way
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        try:
+            self._passage.leave()
+        except GateClosed as closed:
+            self._way.closed = closed
+            raise
+        try:
+            await super().write_with_length(writer, content_length)
+            await _written(writer)
+        finally:
+            self._passage.left()
+
+
+async def _written(writer: AbstractStreamWriter) -> None:
+    """Wait until nothing of what was written waits in this process any more."""
+    transport = getattr(writer, "transport", None)
+    while transport is not None and not transport.is_closing() and transport.get_write_buffer_size():  # noqa: ASYNC110 - a transport has no event for this
+        await asyncio.sleep(FLUSH_LOOK_SECS)
 
 
 class _Pool:
@@ -78,12 +115,12 @@ class AiohttpTransport:
         self._pool: _Pool | None = None
         self._retired: list[_Pool] = []
 
-    async def post(self, url: str, body: bytes, *, timeout_secs: float) -> Response:
+    async def post(self, url: str, body: bytes, *, timeout_secs: float, passage: Passage | None = None) -> Response:
         pool, way = self._current(), _Way()
         pool.using += 1
         try:
             async with asyncio.timeout(timeout_secs):
-                response = await _exchange(pool.session, url, body, way)
+                response = await _exchange(pool.session, url, _Gated(body, passage, way) if passage else body, way)
         except TimeoutError:
             what = "answer" if way.connected else "connection"
             raise TransportFault(f"no {what} within {timeout_secs:g} s", sent=way.connected) from None
@@ -91,6 +128,8 @@ class AiohttpTransport:
             self._retire_early(pool)
             raise TransportFault(f"cannot connect: {problem.os_error.strerror or _kind(problem)}", sent=False) from None
         except (aiohttp.ClientError, OSError, ValueError) as problem:
+            if way.closed is not None:
+                raise way.closed from None
             raise TransportFault(f"connection lost: {_kind(problem)}", sent=way.connected) from None
         finally:
             pool.using -= 1
@@ -127,7 +166,7 @@ class AiohttpTransport:
             await pool.session.close()
 
 
-async def _exchange(session: aiohttp.ClientSession, url: str, body: bytes, way: _Way) -> Response:
+async def _exchange(session: aiohttp.ClientSession, url: str, body: bytes | _Gated, way: _Way) -> Response:
     headers = {"content-type": "application/json"}
     async with session.post(url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=way) as answer:
         content = await _bounded(answer)

@@ -1,6 +1,7 @@
 """JSON-RPC on the wire: calls into one request body, one response body into answers. Anything unreadable is a Fault."""
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -14,6 +15,9 @@ from ghostfleet.errors import BadInput
 
 REFUSED_STATUS = frozenset({400, 405, 413, 415, 422, 501})
 """With these, and no JSON-RPC in the body, a server that knows no batches (of this size) answers one."""
+DEEPEST = 1_000
+"""Levels of the stack that reading an answer may take, whatever some library has made of the process's own limit: with
+100,000 of them (py_ecc), 100 kB of brackets overflow the stack and kill the process."""
 _TOO_LARGE = ("size", "limit", "large", "many", "exceed", "max")
 
 
@@ -73,10 +77,7 @@ def encode_calls(first: int, calls: Sequence[tuple[str, bytes]]) -> bytes:
 
 def read_answers(response: Response, first: int, count: int) -> list[Any]:
     """Results, `Answer`s or MISSING, in the order of the calls, matched by id. Raises Fault or BatchRefused."""
-    try:
-        document = _decode(response.body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        document = None
+    document = _document(response.body)
     if count > 1:
         _check_batch(document, response)
     entries = document if isinstance(document, list) else [document]
@@ -96,6 +97,18 @@ def read_answers(response: Response, first: int, count: int) -> list[Any]:
     if all(answer is MISSING for answer in answers):
         raise _http_fault(response)
     return answers
+
+
+def _document(body: bytes) -> Any:
+    """The JSON; None where it is none, or nested deeper than any answer."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(min(limit, DEEPEST))
+    try:
+        return _decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def _check_batch(document: Any, response: Response) -> None:

@@ -1,146 +1,126 @@
-"""`ghost-fleet status|pause|resume|reset`: questions and commands to the running service, over its HTTP interface."""
+"""`ghost-fleet status|pause|resume|reset|checkin|stop`: questions and commands to the running service, over HTTP."""
 
-import asyncio
-import json
 import os
+import socket
+import time
+from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 
+import msgspec
 import typer
 
-from ghostfleet.cli.options import options_of
+from ghostfleet.cli.client import (
+    JsonOption,
+    ServiceRefused,
+    ServiceUnreachable,
+    Way,
+    ask_service,
+    asking,
+    commanding,
+)
 from ghostfleet.cli.output import print_document, print_json
-from ghostfleet.config.environment import ADMIN_TOKEN_VARIABLE, NoConfig, config_path
-from ghostfleet.config.loading import admin_url
-from ghostfleet.config.problems import shown
-from ghostfleet.errors import BadInput, GhostFleetError, TryAgain
+from ghostfleet.cli.status_view import show_pause, show_status
+from ghostfleet.errors import BadInput, GhostFleetError
 
-ANSWER_SECS = 30.0
-"""A pause waits for sends in flight, so an answer may take its time, but not this long."""
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
+GONE_SECS = 10.0
+"""A graceful stop waits for sends in flight and for commits, and takes no longer."""
+POLL_SECS = 0.1
 
 
-class ServiceUnreachable(TryAgain):
-    """No service answers at that address: it is not running, or --url or --config point elsewhere."""
-
-    exit_code = 4
+class StillRunning(GhostFleetError):
+    """The service was asked to stop and is still there. Look at its log; `kill -9` loses nothing that it has told of."""
 
 
-class ServiceRefused(GhostFleetError):
-    """The service answered and refused: no or wrong token, an unknown wallet, or it cannot do that now."""
-
-    exit_code = 5
-
-
-UrlOption = Annotated[str | None, typer.Option("--url", help="Address of the service. Default: from the settings.")]
-TokenOption = Annotated[
-    str, typer.Option("--token-env", help="Environment variable that holds the token, where one is needed.")
-]
-ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; recorded with the command.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
-
-
-def status(
-    context: typer.Context,
-    url: UrlOption = None,
-    token_env: TokenOption = ADMIN_TOKEN_VARIABLE,
-    as_json: JsonOption = False,
-) -> None:
+@asking
+def status(context: typer.Context, way: Way, as_json: JsonOption = False) -> None:
     """Pause, wallets, breakers, open slots, endpoints and head of the log."""
-    _show(_ask(context, "GET", "/admin/status", url, token_env, None), as_json)
+    show(ask_service(context, way, "GET", "/admin/status"), as_json, show_status)
 
 
+@commanding
 def pause(
     context: typer.Context,
-    reason: ReasonOption = None,
-    url: UrlOption = None,
-    token_env: TokenOption = ADMIN_TOKEN_VARIABLE,
+    way: Way,
+    cancel_open: Annotated[
+        bool,
+        typer.Option("--cancel-open", help="Replace open transactions by empty ones, and wait until that is done."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Stop the fleet: once this has answered, no transaction leaves the process."""
-    _show(_ask(context, "POST", "/admin/pause", url, token_env, reason), as_json)
+    answer = ask_service(context, way, "POST", "/admin/pause", body={"cancel_open": True} if cancel_open else None)
+    if answer.get("operation"):
+        from ghostfleet.cli.operations import watch  # loads what moves money: only where that is asked for
+        from ghostfleet.cli.operations_door import ServiceDoor
+
+        question = msgspec.structs.replace(way, reason=None, key=None)
+        answer["cancelled"] = watch(ServiceDoor(context, question), answer["operation"], quiet=as_json)["rows"]
+    show(answer, as_json, show_pause)
 
 
-def resume(
-    context: typer.Context,
-    reason: ReasonOption = None,
-    url: UrlOption = None,
-    token_env: TokenOption = ADMIN_TOKEN_VARIABLE,
-    as_json: JsonOption = False,
-) -> None:
+@commanding
+def resume(context: typer.Context, way: Way, as_json: JsonOption = False) -> None:
     """Let a paused fleet act again."""
-    _show(_ask(context, "POST", "/admin/resume", url, token_env, reason), as_json)
+    show(ask_service(context, way, "POST", "/admin/resume"), as_json)
 
 
+@commanding
 def reset(
     context: typer.Context,
-    wallet: Annotated[str, typer.Argument(help="Id of the wallet.")],
-    reason: ReasonOption = None,
-    url: UrlOption = None,
-    token_env: TokenOption = ADMIN_TOKEN_VARIABLE,
+    way: Way,
+    wallet: Annotated[str | None, typer.Argument(help="Id of the wallet.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every wallet that is tripped, probing or parked.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Close a wallet's tripped breaker, after the cause is fixed."""
-    _show(_ask(context, "POST", f"/admin/reset/{quote(wallet, safe='')}", url, token_env, reason), as_json)
+    """Close a wallet's tripped breaker and end its parking, after the cause is fixed; with --all those of all that need it."""
+    if (wallet is None) is not every:
+        raise BadInput("reset WALLET, or reset --all")
+    path = "/admin/reset" if wallet is None else f"/admin/reset/{quote(wallet, safe='')}"
+    show(ask_service(context, way, "POST", path), as_json)
 
 
-def _show(answer: Any, as_json: bool) -> None:
-    (print_json if as_json else print_document)(answer)
+@commanding
+def checkin(context: typer.Context, way: Way, as_json: JsonOption = False) -> None:
+    """Say that an operator is there: the deadman's time starts anew."""
+    show(ask_service(context, way, "POST", "/admin/checkin"), as_json)
 
 
-def _ask(context: typer.Context, method: str, path: str, url: str | None, token_env: str, reason: str | None) -> Any:
-    base = url or _configured_url(context)
-    if not base.startswith(("http://", "https://")):
-        raise BadInput("--url has to start with http:// or https://")
-    return asyncio.run(ask(method, base.rstrip("/") + path, os.environ.get(token_env) or None, reason))
+@commanding
+def stop(context: typer.Context, way: Way, as_json: JsonOption = False) -> None:
+    """End the service gracefully, and wait until it is gone."""
+    answer = ask_service(context, way, "POST", "/admin/stop")
+    deadline = time.monotonic() + GONE_SECS
+    while not _is_gone(context, way, answer):
+        if time.monotonic() > deadline:
+            raise StillRunning(
+                f"the service still runs {GONE_SECS:.0f} s after it was stopped: kill process {answer['pid']}"
+            )
+        time.sleep(POLL_SECS)
+    show(answer, as_json)
 
 
-def _configured_url(context: typer.Context) -> str:
-    options = options_of(context)
-    environ = options.environ()
+def _is_gone(context: typer.Context, way: Way, answer: Any) -> bool:
+    """Whether its process has ended, where it is one of this machine; elsewhere, whether it answers no more."""
+    if answer["status"] != "stopping":
+        return True
+    if answer["host"] == socket.gethostname():
+        try:
+            os.kill(answer["pid"], 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False  # somebody else's, and there
+        return False
     try:
-        path = config_path(options.config, environ)
-    except NoConfig:
-        path = None
-    url = admin_url(path, environ)
-    if url.endswith(":0"):
-        raise BadInput("the settings turn the HTTP interface off (health_port = 0): give --url, or stop the process")
-    return url
+        ask_service(context, msgspec.structs.replace(way, reason=None, key=None), "GET", "/health")
+    except ServiceUnreachable:
+        return True
+    except ServiceRefused:
+        return False
+    return False
 
 
-async def ask(method: str, url: str, token: str | None, reason: str | None) -> Any:
-    """One request, its JSON answer. Raises ServiceUnreachable or ServiceRefused."""
-    import aiohttp  # slow to import, and no other command needs it
-
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    body = {"reason": reason} if reason is not None else None
-    timeout = aiohttp.ClientTimeout(total=ANSWER_SECS)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout, headers=headers, trust_env=False) as session,
-            session.request(method, url, json=body, allow_redirects=False) as response,
-        ):
-            content = await response.content.read(MAX_ANSWER_BYTES)
-            status_code = response.status
-    except TimeoutError:
-        raise ServiceUnreachable(f"no answer from {url} within {ANSWER_SECS:.0f} s") from None
-    except (aiohttp.ClientError, ValueError) as error:
-        reason_text = shown(str(error) or type(error).__name__)
-        raise ServiceUnreachable(
-            f"no service at {url}: {reason_text}; is it running, and is this its address?"
-        ) from None
-    try:
-        answer = json.loads(content)
-    except ValueError:
-        raise ServiceUnreachable(f"{url} answered {status_code} without JSON: that is not Ghost Fleet") from None
-    if status_code >= 300:
-        raise ServiceRefused(_refusal(url, status_code, answer))
-    return answer
-
-
-def _refusal(url: str, status_code: int, answer: Any) -> str:
-    """In the words of the service's problem document."""
-    told = answer if isinstance(answer, dict) else {}
-    words = told.get("detail") or told.get("title") or "no reason given"
-    hint = f"; put a token into ${ADMIN_TOKEN_VARIABLE}" if status_code == 401 else ""
-    return shown(f"{url} refused ({status_code}): {words}{hint}")
+def show(answer: Any, as_json: bool, for_people: Callable[[Any], None] = print_document) -> None:
+    """An answer of the service, for people or machines."""
+    (print_json if as_json else for_people)(answer)

@@ -2,15 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import msgspec
 import typer
 
+from ghostfleet.cli.moments import moment_of
 from ghostfleet.cli.options import options_of
-from ghostfleet.cli.output import print_json, print_line, print_table
+from ghostfleet.cli.output import print_json, print_line, print_table, print_warning
+from ghostfleet.cli.reading import asked
 from ghostfleet.domain.values import Hash, JsonObject
 from ghostfleet.errors import BadInput, GhostFleetError
 
@@ -32,20 +33,6 @@ class NotVerified(GhostFleetError):
     """The log does not hang together. Keep it, restore a backup beside it, and find out who wrote to the file."""
 
     exit_code = 1
-
-
-def _asked(context: typer.Context, question: "Callable[[EventLog], Awaitable[T]]") -> T:
-    """Open the log of the settings for reading, ask, close it."""
-    from ghostfleet.store.log import open_log  # loads the database layer: only for commands that need it
-
-    async def ask() -> T:
-        log = await open_log(options_of(context).load().store.url, read_only=True)
-        try:
-            return await question(log)
-        finally:
-            await log.close()
-
-    return asyncio.run(ask())
 
 
 @app.command("events")
@@ -73,7 +60,7 @@ def events(
         tx=_hash(tx) if tx is not None else None,
         cursor=after,
     )
-    _asked(context, lambda log: _print_events(log, query, limit, as_json))
+    asked(context, lambda log: _print_events(log, query, limit, as_json))
 
 
 @app.command("wallet")
@@ -88,9 +75,9 @@ def wallet(
     from ghostfleet.store.queries import EventQuery
 
     if at is None:
-        _asked(context, lambda log: _print_latest(log, EventQuery(wallet=name, descending=True), limit, as_json))
+        asked(context, lambda log: _print_latest(log, EventQuery(wallet=name, descending=True), limit, as_json))
         return
-    state = _asked(context, lambda log: _wallet_at(log, name, _position_or_moment(at)))
+    state = asked(context, lambda log: _wallet_at(log, name, _position_or_moment(at)))
     if state is None:
         raise BadInput(f"the log knows no wallet {name} at {at}")
     print_json(state)
@@ -103,7 +90,7 @@ def transaction(
     as_json: AsJson = False,
 ) -> None:
     """The whole story of one transaction: decision and inputs, settings, every attempt and error, the outcome."""
-    story = _asked(context, lambda log: _story(log, _hash(tx)))
+    story = asked(context, lambda log: _story(log, _hash(tx)))
     if as_json:
         print_json(story)
         return
@@ -126,7 +113,7 @@ def transactions(
     as_json: AsJson = False,
 ) -> None:
     """Every attempt ever signed, a line each, oldest first."""
-    found = _asked(context, lambda log: _collect(every_transaction(log, wallet, status), limit))
+    found = asked(context, lambda log: _collect(every_transaction(log, wallet, status), limit))
     if as_json:
         for row in found:
             print_json(transaction_line(row))
@@ -147,7 +134,7 @@ def export(
         async for row in _rows(log, EventQuery(cursor=after, limit=MAX_PAGE_ROWS)):
             print_line(export_line(row).decode().rstrip("\n"))
 
-    _asked(context, lines)
+    asked(context, lines)
 
 
 @app.command("verify")
@@ -157,13 +144,17 @@ def verify(context: typer.Context, as_json: AsJson = False) -> None:
     from ghostfleet.store.log import verify_log
 
     try:
-        found = asyncio.run(verify_log(options_of(context).load().store.url))
+        settings = options_of(context).load(keys=False)
+        found = asyncio.run(verify_log(settings.store.url, archives=settings.archive_dir))
     except LogCorrupt as corrupt:
         raise NotVerified(str(corrupt)) from None
     if as_json:
         print_json(found)
     elif found.ok:
-        print_line(f"{found.rows} events verified, head {found.head.hash}")
+        after = f" after position {found.after}" if found.after else ""
+        print_line(f"{found.rows} events verified{after}, head {found.head.hash}")
+    for missing in found.missing:
+        print_warning(f"{missing}: not verified, nor what the read models derive from them")
     if not found.ok:
         raise NotVerified(f"{found.problem}; {found.rows} events before it verify")
 
@@ -182,7 +173,7 @@ def state(
 
     if by not in ("fold", "snapshot"):
         raise BadInput(f"--by {by}: there is fold and snapshot")
-    recovered = _asked(context, lambda log: recover(log, use_snapshot=by == "snapshot"))
+    recovered = asked(context, lambda log: recover(log, use_snapshot=by == "snapshot"))
     print_line(encode_state(recovered).decode())
 
 
@@ -318,20 +309,8 @@ def _known_type(name: str | None) -> tuple[str, ...]:
 
 
 def _moment(option: str, text: str | None) -> int | None:
-    """Microseconds since the epoch from ISO 8601 (UTC where no zone is given) or from microseconds."""
-    if text is None:
-        return None
-    if text.isdigit():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInput(f"{option} {text}: expected ISO 8601, such as 2026-11-01T00:00:00Z, or microseconds") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1_000_000)
+    return None if text is None else moment_of(option, text)
 
 
 def _position_or_moment(text: str) -> int:
-    found = _moment("--at", text)
-    assert found is not None
-    return found
+    return moment_of("--at", text)

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from ghostfleet.cli.output import print_json, print_line
@@ -56,6 +58,7 @@ async def _demo(wallets: int, seconds: float, engine: str, port: int, as_json: b
     from ghostfleet.config.loading import load
     from ghostfleet.devnet.launch import running_devnet
     from ghostfleet.devnet.prepare import prepare
+    from ghostfleet.devnet.process import free_port
     from ghostfleet.telemetry import configure_logging
 
     configure_logging("error" if as_json else "warning")
@@ -64,8 +67,8 @@ async def _demo(wallets: int, seconds: float, engine: str, port: int, as_json: b
         if not as_json:
             print_line(f"starting a development chain ({engine}) and {wallets} wallets ...")
         async with running_devnet(engine, block_time_secs=BLOCK_SECS) as chain:  # type: ignore[arg-type]
-            await prepare(chain.url, wallets, out, INTERVAL_SECS, health_port=port or 1)
-            settings = load(out / "config.toml", {"GHOST_FLEET__ADMIN__PORT": str(port)} if port else {})
+            await prepare(chain.url, wallets, out, INTERVAL_SECS, health_port=port or free_port())
+            settings = load(out / "config.toml", {})
             return await _run(settings, seconds, chain.engine, as_json)
 
 
@@ -96,11 +99,11 @@ async def _watch(
     up: "Running", end: asyncio.Event, service: "asyncio.Task[None]", seconds: float, as_json: bool
 ) -> None:
     """Until the time is over, somebody asks to end, or the service ended by itself."""
-    from ghostfleet.cli.demo_view import live_view
+    from ghostfleet.cli.demo_view import live_view, no_view, plain_view
 
     until = time.monotonic() + seconds if seconds else None
-    with contextlib.ExitStack() as stack:
-        refresh = stack.enter_context(live_view(up)) if not as_json else lambda: None
+    view = no_view() if as_json else live_view(up) if sys.stdout.isatty() else plain_view(up)
+    with view as refresh:
         while not end.is_set() and not service.done() and (until is None or time.monotonic() < until):
             refresh()
             with contextlib.suppress(TimeoutError):
@@ -111,19 +114,12 @@ async def _watch(
 
 
 async def _compared(up: "Running", settings: "Loaded", engine: str) -> JsonObject:
-    """Pause, let what is open settle, and ask the chain about everything that the log says."""
+    """End in order, and ask the chain about everything that the log says."""
     from ghostfleet.cli.audit import every_transaction
-    from ghostfleet.engine.ports import AdminCommand
     from ghostfleet.operations.reconcile import ON_CHAIN, reconcile
 
-    await up.service.pause(
-        AdminCommand(command="pause", actor="demo", remote="", request_id="demo-end", reason="the demo ends")
-    )
+    await _calmed(up)
     wallets = up.live.state.wallets
-    for _ in range(int(SETTLE_SECS / VIEW_SECS)):
-        if not any(wallet.pending for wallet in wallets.values()):
-            break
-        await asyncio.sleep(VIEW_SECS)
     attempts = [row async for row in every_transaction(up.log)]
     found = await reconcile(attempts, {name: wallet.address for name, wallet in wallets.items()}, frozenset(), up.chain)
     verified = await up.log.verify()
@@ -145,16 +141,38 @@ async def _compared(up: "Running", settings: "Loaded", engine: str) -> JsonObjec
     }
 
 
+async def _calmed(up: "Running") -> None:
+    """Nobody begins anything new, what is open settles, and then a pause: one in full swing would hold back for good what is
+    signed at that moment and has not left."""
+    from ghostfleet.domain.throttle import MIN_FACTOR
+    from ghostfleet.engine.ports import AdminCommand
+
+    ends = AdminCommand(command="throttle", actor="demo", remote="", request_id="demo-slows", reason="the demo ends")
+    if up.live.state.fleet.paused is None:
+        await up.service.throttle(ends, MIN_FACTOR)
+        await _settled(up)
+    await up.service.pause(msgspec.structs.replace(ends, command="pause", request_id="demo-end"))
+    await _settled(up)
+
+
+async def _settled(up: "Running") -> None:
+    """Until nothing is open, or for SETTLE_SECS."""
+    for _ in range(int(SETTLE_SECS / VIEW_SECS)):
+        await asyncio.sleep(VIEW_SECS)  # first of all: a turn that has begun may not be in the log yet
+        if not any(wallet.pending for wallet in up.live.state.wallets.values()):
+            return
+
+
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[asyncio.Event]:
     end = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, end.set)
     try:
         yield end
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
 
 

@@ -1,29 +1,34 @@
 """What a person sees while the demo runs: wallets, actions, transactions, events a second, the head of the log."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Literal
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ghostfleet.cli.output import print_line
 from ghostfleet.domain.breaker import Closed
 from ghostfleet.domain.wallet import Wallet
+from ghostfleet.telemetry import configure_logging
 
 if TYPE_CHECKING:
     from ghostfleet.assembly import Running
 
 MAX_WALLETS_SHOWN = 25
+LOG_LEVEL = "warning"
 
 
 @contextlib.contextmanager
 def live_view(up: "Running") -> Iterator[Callable[[], None]]:
-    """A view that redraws itself in place; the function refreshes it."""
+    """A view that redraws itself in place; the function refreshes it. Log lines go by above it."""
     seen = [(time.monotonic(), up.live.state.position)]
-    with Live(_drawn(up, 0.0), auto_refresh=False) as live:
+    with Live(_drawn(up, 0.0), auto_refresh=False) as live, _log_lines_go_to(sys.stdout):
 
         def refresh() -> None:
             now, position = time.monotonic(), up.live.state.position
@@ -33,6 +38,27 @@ def live_view(up: "Running") -> Iterator[Callable[[], None]]:
             live.update(_drawn(up, (position - from_position) / secs if now > before else 0.0), refresh=True)
 
         yield refresh
+
+
+def plain_view(up: "Running") -> AbstractContextManager[Callable[[], None]]:
+    """Where nothing can be redrawn: where to ask, once; log lines go by."""
+    print_line(f"running: {up.url or 'no HTTP'} answers, Ctrl-C ends it")
+    return no_view()
+
+
+def no_view() -> AbstractContextManager[Callable[[], None]]:
+    """Only the result counts: there is nothing to refresh."""
+    return contextlib.nullcontext(lambda: None)
+
+
+@contextlib.contextmanager
+def _log_lines_go_to(stream: TextIO) -> Iterator[None]:
+    """Within the view standard output is the view's own: what is written elsewhere would go through it."""
+    undo = configure_logging(LOG_LEVEL, stream=stream)
+    try:
+        yield
+    finally:
+        undo()
 
 
 def _drawn(up: "Running", events_per_sec: float) -> Group:

@@ -3,11 +3,12 @@
 Exit codes:
 
     0    done
-    1    checked and found wrong: invalid settings, a log that does not verify, a demo with mismatches
+    1    found wrong, or different: invalid settings, a log that does not verify, a demo with mismatches, no health, a red doctor
     2    bad usage or bad input: an unknown option, settings that cannot be used, keys that do not open
     3    refused to start, or had to stop: another process holds the log, the chain is not the one in the log
     4    the running service cannot be reached
     5    the running service refused: no or wrong token, no such wallet
+    6    an operation is suspended; the same command once more goes on with it
     70   a fault of ours; --log-level debug shows where
     130  interrupted
 
@@ -23,7 +24,27 @@ import typer
 from typer.core import TyperGroup
 
 from ghostfleet import __version__
-from ghostfleet.cli import admin, audit, db, demo, devnet, run, validate, wallets
+from ghostfleet.cli import (
+    admin,
+    audit,
+    balances,
+    db,
+    demo,
+    devnet,
+    doctor,
+    errors,
+    explain,
+    manifest,
+    operations,
+    probe,
+    rotate,
+    run,
+    steering,
+    tokens,
+    validate,
+    wallets,
+)
+from ghostfleet.cli import config as config_commands
 from ghostfleet.cli.options import Options
 from ghostfleet.cli.output import print_error, print_line
 from ghostfleet.config.environment import LOG_LEVELS
@@ -112,7 +133,24 @@ app.command("validate")(validate.validate)
 app.command("status")(admin.status)
 app.command("pause")(admin.pause)
 app.command("resume")(admin.resume)
+app.command("extract-all")(operations.extract_all)
+app.command("fund")(operations.fund)
+app.command("rotate")(rotate.rotate)
+app.add_typer(operations.app, name="operations")
 app.command("reset")(admin.reset)
+app.command("health")(probe.health)
+app.command("doctor")(doctor.doctor)
+app.command("errors")(errors.errors)
+app.command("explain")(explain.explain)
+app.command("manifest")(manifest.manifest)
+wallets.app.command("balances")(balances.balances)
+app.command("throttle")(steering.throttle)
+app.command("reload")(steering.reload)
+app.command("checkin")(admin.checkin)
+app.command("stop")(admin.stop)
+app.add_typer(tokens.app, name="admin")
+app.add_typer(steering.app, name="endpoints")
+app.add_typer(config_commands.app, name="config")
 app.add_typer(wallets.app, name="wallets")
 app.add_typer(devnet.app, name="devnet")
 app.add_typer(audit.app, name="audit")

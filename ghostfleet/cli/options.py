@@ -32,10 +32,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             environ["GHOST_FLEET_DRY_RUN"] = "true" if self.dry_run else "false"
         return environ
 
-    def load(self) -> Loaded:
-        """The settings in force; warnings go to stderr. Raises ConfigInvalid or NoConfig."""
+    def load(self, *, keys: bool = True) -> Loaded:
+        """The settings in force; warnings go to stderr. `keys` is whether the wallets' keys have to be there.
+
+        Raises ConfigInvalid or NoConfig."""
         environ = self.environ()
-        settings = load(config_path(self.config, environ), environ)
+        settings = load(config_path(self.config, environ), environ, keys=keys)
         for warning in settings.warnings:
             print_warning(warning)
         return settings

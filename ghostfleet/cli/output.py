@@ -25,7 +25,9 @@ def print_line(text: str) -> None:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """For people. Piped into something, it is as wide as its content."""
     console = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 200)
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")  # an amount that is cut short is another amount
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     console.print(table, markup=False)
@@ -54,6 +56,11 @@ def print_error(message: str) -> None:
 
 def print_warning(message: str) -> None:
     _to_stderr("warning", message)
+
+
+def print_notice(message: str) -> None:
+    """What is good to know, beside the data."""
+    _to_stderr("note", message)
 
 
 def _to_stderr(kind: str, message: str) -> None:

@@ -1,6 +1,8 @@
 """`ghost-fleet validate`: can the service start with these settings, and if not, everything that is in the way."""
 
 import asyncio
+import contextlib
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -16,7 +18,9 @@ from ghostfleet.keys.keyring import KeysUnusable, load_keyring
 
 def validate(
     context: typer.Context,
-    deep: Annotated[bool, typer.Option("--deep", help="Decrypt every keystore as well (slow).")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Open every keystore, ask for every key elsewhere (slow).")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check the settings file: exit 0, or 1 with every problem at once."""
@@ -28,7 +32,7 @@ def validate(
     try:
         settings = load(path, environ)
         if deep:
-            asyncio.run(load_keyring(settings.wallet_keys(), environ))
+            asyncio.run(_open_keys(settings, environ))
     except ConfigInvalid as error:
         problems = error.problems
     except KeysUnusable as error:
@@ -49,6 +53,15 @@ def validate(
         _print(settings, problems, warnings)
     if problems:
         raise typer.Exit(1)
+
+
+async def _open_keys(settings: Loaded, environ: Mapping[str, str]) -> None:
+    """Decrypt what is here, ask for what is elsewhere. Raises KeysUnusable."""
+    keyring = await load_keyring(settings.wallet_keys(), environ)
+    async with contextlib.aclosing(keyring):
+        problems = await keyring.problems()
+    if problems:
+        raise KeysUnusable(problems)
 
 
 def _print(settings: Loaded | None, problems: tuple[Problem, ...], warnings: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +16,19 @@ from ghostfleet.domain.profile import BUILT_IN_PROFILES
 from ghostfleet.errors import BadInput
 from ghostfleet.keys.addresses import checksummed
 from ghostfleet.keys.generation import PASSWORD_FILE, WALLETS_CSV, WALLETS_TOML, Plan, generate
-from ghostfleet.keys.keyring import InlineKey, KeystoreFile
+from ghostfleet.keys.keyring import EnvironmentKey, InlineKey, KeystoreFile, KmsKey, RemoteKey
 from ghostfleet.keys.keystore import DEFAULT_SCRYPT_N, MAX_SCRYPT_MEMORY_BYTES
 from ghostfleet.keys.passwords import PasswordPlace, PasswordSource, default_source, read_password
 from ghostfleet.keys.secret import Secret
 
+KEY_WORDS: Mapping[type, str] = {
+    InlineKey: "inline",
+    KeystoreFile: "keystore",
+    EnvironmentKey: "environment",
+    KmsKey: "kms",
+    RemoteKey: "remote",
+    type(None): "none",
+}
 app = typer.Typer(help="Generate and list wallets.", no_args_is_help=True)
 
 
@@ -96,7 +105,7 @@ def list_wallets(
     settings = options_of(context).load()
     rows = []
     for wallet in settings.wallets:
-        kind = {InlineKey: "inline", KeystoreFile: "keystore", type(None): "none"}[type(wallet.key)]
+        kind = KEY_WORDS[type(wallet.key)]
         rows.append(
             {
                 "id": wallet.id,

@@ -1,6 +1,7 @@
 """What takes more than one key to judge: wallets against each other and their keys, the chain, the HTTP interface."""
 
 import ipaddress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,20 @@ import msgspec
 
 from ghostfleet.config.chains import LIVE_CHAINS
 from ghostfleet.config.development_keys import PUBLIC_ADDRESSES
+from ghostfleet.config.environment import DATA_DIRECTORY_VARIABLE
 from ghostfleet.config.problems import nearest
-from ghostfleet.config.settings import AdminSettings, ChainSettings, ProfileSettings, WalletSettings
+from ghostfleet.config.settings import (
+    DEFAULT_LOG_FILE,
+    KEY_SOURCES,
+    AdminSettings,
+    ChainSettings,
+    ProfileSettings,
+    StoreSettings,
+    TreasurySettings,
+    WalletSettings,
+)
 from ghostfleet.config.shape import Shape
+from ghostfleet.domain.operating import funder_id
 from ghostfleet.domain.profile import BUILT_IN_PROFILES, CASUAL, Profile
 from ghostfleet.keys.addresses import parse_address
 
@@ -120,15 +132,35 @@ def check_wallets(shape: Shape, enabled_plugins: list[str] | None) -> None:
         shape.report(("plugins", "enabled"), "no plugin is enabled", 'the wallets need one, for example ["ghostnet"]')
 
 
+def check_treasury(shape: Shape, treasury: TreasurySettings) -> WalletSettings | None:
+    """The treasury as a wallet that takes no turns of its own; None where there is none."""
+    given = treasury.model_dump(exclude_none=True, exclude_defaults=True)
+    if treasury.address is None:
+        for key in given:
+            shape.report(("treasury", key), "the treasury has no address", "add treasury.address, or remove this")
+        return None
+    address = parse_address(treasury.address)
+    _check_key_given(shape, ("treasury",), "the treasury", given, None)
+    for index, raw, _ in shape.wallets:
+        if _address_of(raw) == address:
+            shape.report(
+                ("treasury", "address"),
+                f"wallets[{index}] has the same address",
+                "the treasury is a wallet of its own: it pays the others",
+            )
+    return WalletSettings(id=funder_id(address), profile="casual", **given)
+
+
 def _check_key_given(
-    shape: Shape, path: tuple[str, str], name: str, raw: dict[str, Any], read: WalletSettings | None
+    shape: Shape, path: tuple[str, ...], name: str, raw: dict[str, Any], read: WalletSettings | None
 ) -> None:
-    given = [key for key in ("private_key", "keyfile") if key in raw]
+    given = [key for key in KEY_SOURCES if raw.get(key, False) is not False]
     enabled = raw.get("enabled", True) is not False
-    if len(given) == 2:
-        shape.report((*path, "private_key"), f"{name} has both a private_key and a keyfile", "keep the keyfile")
+    for key in given[1:]:
+        shape.report((*path, key), f"{name} has both a {key} and a {given[0]}", f"keep the {given[0]}")
     if not given and enabled:
-        shape.report((*path, "keyfile"), f"{name} has no key", "give a keyfile, or set enabled = false")
+        right = "give a keyfile, key_env, kms_key_id or remote_signer, or set enabled = false"
+        shape.report((*path, "keyfile"), f"{name} has no key", right)
     if "password_file" in raw and "keyfile" not in raw:
         shape.report((*path, "password_file"), f"{name} has no keyfile to open with it", "remove it")
 
@@ -138,6 +170,15 @@ def _address_of(raw: dict[str, Any]) -> bytes | None:
         return parse_address(raw["address"])
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def directory_of_log(store: StoreSettings, beside: Path, environ: Mapping[str, str]) -> Path:
+    """Where the FILE of a log is looked for: `beside` the settings file. One that the settings do not name is in the directory of
+    GHOST_FLEET_DATA_DIRECTORY, which the image sets, unless there is one beside the settings file already."""
+    data = environ.get(DATA_DIRECTORY_VARIABLE)
+    if not data or "url" in store.model_fields_set or (beside / DEFAULT_LOG_FILE).exists():
+        return beside
+    return Path(data)
 
 
 def check_store(shape: Shape, url: str, directory: Path) -> str:

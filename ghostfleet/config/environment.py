@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ghostfleet.config.loaded import RunOptions
 from ghostfleet.config.problems import Problem, nearest, problem, shown
-from ghostfleet.config.settings import SECTIONS
+from ghostfleet.config.settings import KEYS_TABLES, SECTIONS
 from ghostfleet.errors import BadInput
 from ghostfleet.keys.passwords import PASSWORD_VARIABLE
 
@@ -29,6 +29,7 @@ LOG_LEVEL_VARIABLE = "GHOST_FLEET_LOG_LEVEL"
 DRY_RUN_VARIABLE = "GHOST_FLEET_DRY_RUN"
 JSON_LOGS_VARIABLE = "GHOST_FLEET_JSON_LOGS"
 ADMIN_TOKEN_VARIABLE = "GHOST_FLEET_ADMIN_TOKEN"  # noqa: S105 - the name of it
+DATA_DIRECTORY_VARIABLE = "GHOST_FLEET_DATA_DIRECTORY"
 KNOWN_VARIABLES = (
     "GHOST_FLEET_CONFIG",
     RPC_URL_VARIABLE,
@@ -36,6 +37,7 @@ KNOWN_VARIABLES = (
     DRY_RUN_VARIABLE,
     JSON_LOGS_VARIABLE,
     ADMIN_TOKEN_VARIABLE,
+    DATA_DIRECTORY_VARIABLE,
     PASSWORD_VARIABLE,
 )
 OVERRIDE_PREFIX = "GHOST_FLEET__"
@@ -63,7 +65,8 @@ def config_path(given: Path | None, environ: Mapping[str, str]) -> Path:
     raise NoConfig(f"no settings file: give --config FILE, set GHOST_FLEET_CONFIG, or write one at {places}")
 
 
-def run_options(environ: Mapping[str, str]) -> tuple[RunOptions, list[Problem]]:
+def run_options(environ: Mapping[str, str], log_level: str = "info") -> tuple[RunOptions, list[Problem]]:
+    """The options of this run; `log_level` is what the settings file says where the environment says nothing."""
     problems: list[Problem] = []
 
     def switch(variable: str) -> bool:
@@ -72,7 +75,7 @@ def run_options(environ: Mapping[str, str]) -> tuple[RunOptions, list[Problem]]:
             problems.append(problem(ENVIRONMENT, variable, "is neither yes nor no", "set it to true or false"))
         return word in _TRUE
 
-    level = environ.get(LOG_LEVEL_VARIABLE, "").strip().lower() or "info"
+    level = environ.get(LOG_LEVEL_VARIABLE, "").strip().lower() or log_level
     level = {"warn": "warning", "trace": "debug"}.get(level, level)
     if level not in LOG_LEVELS:
         problems.append(problem(ENVIRONMENT, LOG_LEVEL_VARIABLE, f"no log level {level!r}", nearest(level, LOG_LEVELS)))
@@ -120,7 +123,7 @@ def _refusal(path: KeyPath) -> str | None:
         return f"there is no section {path[0]!r}"
     if path[0] == "wallets":
         return "wallets cannot be overridden from the environment"
-    depths = {"profiles": (3,), "plugins": (2, 3)}.get(path[0], (2,))
+    depths = {"profiles": (3,), "plugins": (2, 3), "keys": (2, 3)}.get(path[0], (2,))
     if len(path) not in depths or not all(path):
         return "does not name one key"
     return None
@@ -138,6 +141,8 @@ def _inner_table(table: dict[str, Any], path: KeyPath) -> dict[str, Any] | None:
 def _model_of(path: KeyPath, plugin_models: Mapping[str, type[BaseModel]]) -> type[BaseModel] | None:
     if path[0] == "plugins" and len(path) == 3:
         return plugin_models.get(path[1])
+    if path[0] == "keys" and len(path) == 3:
+        return KEYS_TABLES.get(path[1])
     return SECTIONS[path[0]]
 
 

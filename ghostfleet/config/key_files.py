@@ -1,18 +1,31 @@
 """Are the keys there, the owner's alone, and do they fit the addresses?
 
-Looks at inline keys and at what keystore files say of themselves; decrypting them is `keys.load_keyring`'s.
+Looks at keys in the file and in the environment, and at what keystore files say of themselves; decrypting them and asking
+those who hold keys elsewhere is `keys.load_keyring`'s.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from ghostfleet.config.development_keys import PUBLIC_ADDRESSES
-from ghostfleet.config.settings import KeysSettings, WalletSettings
+from ghostfleet.config.paths import resolved
+from ghostfleet.config.redaction import bare_url
+from ghostfleet.config.settings import KeysSettings, KmsSettings, RemoteSignerSettings, WalletSettings
 from ghostfleet.config.shape import Shape
 from ghostfleet.keys.addresses import checksummed, parse_address
-from ghostfleet.keys.keyring import InlineKey, KeySource, KeystoreFile, signing_key
+from ghostfleet.keys.keyring import (
+    HEX_KEY,
+    EnvironmentKey,
+    InlineKey,
+    KeySource,
+    KeystoreFile,
+    KmsKey,
+    RemoteKey,
+    key_in,
+    signing_key,
+)
 from ghostfleet.keys.keystore import KeystoreUnusable, checked_address, read_keystore
+from ghostfleet.keys.kms import KmsPlace
 from ghostfleet.keys.passwords import (
     CREDENTIALS_VARIABLE,
     PASSWORD_VARIABLE,
@@ -25,28 +38,41 @@ from ghostfleet.keys.passwords import (
     seen_by_others,
 )
 from ghostfleet.keys.secret import Secret
-
-_HEX_KEY = re.compile(r"(0[xX])?[0-9a-fA-F]{64}")
+from ghostfleet.keys.web3signer import RemotePlace, RemoteUnusable, tls_of
 
 
 class KeyFiles:
     """Finds and checks the keys of the wallets, each file once. `directory` is what relative paths start from."""
 
-    def __init__(self, shape: Shape, config: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, shape: Shape, config: Path, environ: Mapping[str, str], directory: Path) -> None:
         self._shape = shape
         self._config = config
+        self._directory = directory
         self._environ = environ
         self._passwords: dict[PasswordSource, bool] = {}
         self._shared: PasswordSource | None = None
         self._shared_missing_reported = False
+        self._kms = _kms_place(KmsSettings())
+        self._remote: RemotePlace | None = None
+        self._remote_missing_reported = False
         self.inline = 0
         self._private_inline = 0
 
     def resolve(self, text: str) -> Path:
-        return (self._config.parent / Path(text).expanduser()).absolute()
+        return resolved(self._directory, text)
 
-    def use_keys_section(self, settings: KeysSettings) -> None:
-        """Where the password of keystores without one of their own is."""
+    def use_keys_section(self, settings: KeysSettings | None) -> None:
+        """Where the password of keystores without one of their own is, and who holds keys elsewhere. None: it has problems of its
+        own, and what is missing because of them is not told again."""
+        if settings is None:
+            self._shared_missing_reported = self._remote_missing_reported = True
+            return
+        self._kms = _kms_place(settings.kms)
+        if settings.remote is not None:
+            self._remote = self._remote_place(settings.remote)
+        self._use_password(settings)
+
+    def _use_password(self, settings: KeysSettings) -> None:
         given = [key for key in ("password_file", "password_env", "credential") if getattr(settings, key) is not None]
         for key in given[1:]:
             self._shape.report(("keys", key), f"is given beside {given[0]}", "keep one of them")
@@ -71,17 +97,23 @@ class KeyFiles:
         key = given[0]
         self._usable(self._shared, ("keys", key))
 
-    def key_of(self, index: int, wallet: WalletSettings) -> KeySource | None:
-        """The wallet's key, or None when it has none or something is wrong with it."""
-        path = ("wallets", f"[{index}]")
+    def key_of(self, path: tuple[str, ...], wallet: WalletSettings) -> KeySource | None:
+        """The key of the wallet that stands at `path`, or None when it has none or something is wrong with it."""
         if wallet.private_key is not None:
             self.inline += 1
             if parse_address(wallet.address) not in PUBLIC_ADDRESSES:
                 self._private_inline += 1
-            return self._inline(wallet, wallet.private_key, (*path, "private_key"))
-        if wallet.keyfile is not None and wallet.enabled:
+            key = self._inline(wallet, wallet.private_key, (*path, "private_key"))
+            return key if wallet.enabled else None
+        if not wallet.enabled:
+            return None
+        if wallet.keyfile is not None:
             return self._keystore(wallet, wallet.keyfile, path)
-        return None
+        if wallet.key_env is not None:
+            return self._in_environment(wallet, wallet.key_env, (*path, "key_env"))
+        if wallet.kms_key_id is not None:
+            return KmsKey(wallet.kms_key_id, self._kms)
+        return self._at_remote(wallet, (*path, "remote_signer")) if wallet.remote_signer else None
 
     def check_config_mode(self) -> None:
         """A settings file with keys in it is for its owner's eyes only."""
@@ -89,26 +121,67 @@ class KeyFiles:
             self._check_mode(self._config, "it holds private keys", ())
 
     def _inline(self, wallet: WalletSettings, text: str, path: tuple[str, ...]) -> KeySource | None:
-        if not _HEX_KEY.fullmatch(text):
+        if not HEX_KEY.fullmatch(text):
             self._shape.report(path, f"{wallet.id}: is no private key", "64 hexadecimal digits, with or without 0x")
             return None
         secret = Secret(bytes.fromhex(text[-64:]))
+        return InlineKey(secret) if self._fits(wallet, secret, path) else None
+
+    def _in_environment(self, wallet: WalletSettings, variable: str, path: tuple[str, ...]) -> KeySource | None:
+        source = EnvironmentKey(variable)
+        try:
+            secret = key_in(source, self._environ)
+        except ValueError as error:
+            self._shape.report(path, f"{wallet.id}: {error}", "put the key there, 64 hexadecimal digits")
+            return None
+        return source if self._fits(wallet, secret, path) else None
+
+    def _fits(self, wallet: WalletSettings, secret: Secret, path: tuple[str, ...]) -> bool:
+        """Whether it is a key, and the wallet's."""
         try:
             key = signing_key(secret)
         except ValueError as error:
             self._shape.report(path, f"{wallet.id}: is {error}", "give another key")
-            return None
+            return False
         stated = parse_address(wallet.address)
         if key.address != stated:
             self._shape.report(
                 (*path[:-1], "address"),
-                f"{wallet.id}: {checksummed(stated)} does not belong to the private_key",
+                f"{wallet.id}: {checksummed(stated)} does not belong to the {path[-1]}",
                 f"that key's address is {checksummed(key.address)}",
             )
-            return None
-        return InlineKey(secret)
+        return key.address == stated
 
-    def _keystore(self, wallet: WalletSettings, keyfile: str, path: tuple[str, str]) -> KeySource | None:
+    def _at_remote(self, wallet: WalletSettings, path: tuple[str, ...]) -> KeySource | None:
+        if self._remote is not None:
+            return RemoteKey(self._remote)
+        if not self._remote_missing_reported:
+            self._remote_missing_reported = True
+            self._shape.report(
+                path, f"{wallet.id} has its key at a remote signer, and there is none", "add [keys.remote]"
+            )
+        return None
+
+    def _remote_place(self, settings: RemoteSignerSettings) -> RemotePlace:
+        key = self.resolve(settings.client_key) if settings.client_key is not None else None
+        place = RemotePlace(
+            url=settings.url,
+            name=bare_url(settings.url),
+            timeout_secs=settings.timeout_secs,
+            at_once=settings.at_once,
+            ca_file=self.resolve(settings.ca_file) if settings.ca_file is not None else None,
+            client_certificate=self.resolve(settings.client_certificate) if settings.client_certificate else None,
+            client_key=key,
+        )
+        try:
+            tls_of(place)
+        except RemoteUnusable as problem:
+            self._shape.report(("keys", "remote"), str(problem), "PEM files that the service may read")
+        if key is not None:
+            self._check_mode(key, "it holds a key", ("keys", "remote", "client_key"))
+        return place
+
+    def _keystore(self, wallet: WalletSettings, keyfile: str, path: tuple[str, ...]) -> KeySource | None:
         file = self.resolve(keyfile)
         try:
             keystore = read_keystore(file)
@@ -161,3 +234,12 @@ class KeyFiles:
             return  # a file that cannot be looked at was reported when it was read
         if mode is not None:
             self._shape.report(path, f"others may read {file} (mode {mode}) and {why}", f"chmod 600 {file}")
+
+
+def _kms_place(settings: KmsSettings) -> KmsPlace:
+    return KmsPlace(
+        region=settings.region,
+        endpoint_url=settings.endpoint_url,
+        timeout_secs=settings.timeout_secs,
+        at_once=settings.at_once,
+    )

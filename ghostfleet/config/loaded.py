@@ -76,6 +76,10 @@ class Safety(msgspec.Struct, frozen=True, kw_only=True):
     global_pause: bool
     fleet_trip_share: float
     fleet_trip_window_secs: float
+    deadman_hours: float = 0.0
+    """0 is never."""
+    allowed_contracts: tuple[Address, ...] = ()
+    """Signed to beside the fleet's own wallets and what its plugins name."""
 
 
 class Store(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,11 +93,21 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
         return [("url", bare_url(self.url))]
 
 
+class Backups(msgspec.Struct, frozen=True, kw_only=True):
+    """The schedule of backups."""
+
+    directory: Path
+    """Absolute; made when it is not there."""
+    every_secs: float
+    keep: int
+
+
 class AdminToken(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     role: str
     """`viewer` or `operator`."""
     sha256: bytes
+    expires_us: int | None = None
 
     def __repr__(self) -> str:
         return f"AdminToken({self.name!r}, {self.role!r})"
@@ -102,8 +116,16 @@ class AdminToken(msgspec.Struct, frozen=True, kw_only=True):
         return [("name", self.name), ("role", self.role)]
 
 
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
+    """Files of TLS; with `client_ca` a client needs a certificate of these authorities."""
+
+    cert: Path
+    key: Path
+    client_ca: Path | None = None
+
+
 class Admin(msgspec.Struct, frozen=True, kw_only=True):
-    """The HTTP interface. `port` 0 means there is none."""
+    """The HTTP interface. `port` 0 means that no port is listened on; there may be a `socket` all the same."""
 
     host: str
     port: int
@@ -111,6 +133,9 @@ class Admin(msgspec.Struct, frozen=True, kw_only=True):
     tokens: tuple[AdminToken, ...]
     require_token_on_loopback: bool
     allowed_hosts: tuple[str, ...]
+    tls: Tls | None = None
+    socket: Path | None = None
+    socket_mode: int = 0o600
 
 
 class Fees(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +152,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     transactions_per_minute: int | None
     gas_wei_per_wallet_per_day: int | None
     tokens_per_wallet_per_day: int | None
+    value_wei_per_wallet_per_day: int | None = None
+    fleet_gas_wei_per_day: int | None = None
+    fleet_value_wei_per_day: int | None = None
+    fleet_tokens_per_day: int | None = None
+    gas_wei_per_action: int | None = None
+    value_wei_per_action: int | None = None
+    tokens_per_action: int | None = None
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,12 +177,18 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     tick_secs: float
     chain: Chain
     wallets: tuple[Wallet, ...]
+    treasury: Wallet | None = None
+    """Pays others when an operator asks for it, and takes no turns. Its id follows from its address."""
     plugins: tuple[PluginTable, ...]
     """The enabled ones, in their order."""
     profiles: dict[str, Profile]
     """The built-in ones and those of the file."""
     safety: Safety
     store: Store
+    backups: Backups | None = None
+    """None: no backups are scheduled."""
+    archive_dir: Path | None = None
+    """Absolute; None: beside a SQLite database."""
     admin: Admin
     fees: Fees
     limits: Limits
@@ -162,9 +200,9 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
 
     def wallet_keys(self) -> tuple[WalletKey, ...]:
-        """What `keys.load_keyring` wants: the keys of the enabled wallets."""
+        """What `keys.load_keyring` wants: the keys of the enabled wallets, and of the treasury."""
         return tuple(
             WalletKey(wallet.id, wallet.address, wallet.key)
-            for wallet in self.wallets
+            for wallet in (*self.wallets, *([self.treasury] if self.treasury is not None else []))
             if wallet.enabled and wallet.key is not None
         )

@@ -4,6 +4,7 @@ Only the shape is here. What needs two keys, a file or the environment to judge 
 """
 
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -19,6 +20,8 @@ MAX_SECS = 366 * 24 * 3600
 GWEI = 10**9
 MAX_GWEI_DIGITS = 30
 DEFAULT_PORT = 8080
+MAX_SIGNATURES_AT_ONCE = 256
+DEFAULT_LOG_FILE = "ghostfleet.db"
 
 
 def _whole_wei(value: object) -> object:
@@ -77,6 +80,20 @@ def _name(value: str) -> str:
     return value
 
 
+def _variable(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", value):
+        raise ValueError("expected the name of an environment variable")
+    return value
+
+
+def _kms_key_id(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9:/_-]{1,256}", value):
+        raise ValueError("expected a key id, an ARN, or alias/NAME")
+    return value
+
+
+Variable = Annotated[str, AfterValidator(_variable), AfterValidator(_no_key)]
+KmsKeyId = Annotated[str, AfterValidator(_kms_key_id), AfterValidator(_no_key)]
 Name = Annotated[str, AfterValidator(_name), AfterValidator(_no_key)]
 KeyText = Annotated[str, AfterValidator(_no_blanks)]
 Text = Annotated[KeyText, AfterValidator(_no_key)]
@@ -104,6 +121,9 @@ class ServiceSettings(Section):
         default=1000, ge=1, le=3_600_000, description="How often the service looks whose turn it is, milliseconds."
     )
     health_port: Port = Field(default=DEFAULT_PORT, description="Port of the HTTP interface; 0 turns it off.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="What is logged, unless the environment or the command line say otherwise."
+    )
 
 
 class ChainSettings(Section):
@@ -146,8 +166,29 @@ class WalletSettings(Section):
     password_file: Text | None = Field(
         default=None, description="Password of this keystore, where it differs from the one of [keys]."
     )
+    key_env: Variable | None = Field(
+        default=None, description="Environment variable that holds the key, 64 hexadecimal digits."
+    )
+    kms_key_id: KmsKeyId | None = Field(default=None, description="Key in AWS KMS: its id, ARN or alias.")
+    remote_signer: bool = Field(default=False, description="The signer of [keys.remote] holds the key.")
     enabled: bool = Field(default=True, description="A disabled wallet takes no action and needs no key.")
     plugin: Name | None = Field(default=None, description="What it acts on; default: the first of `plugins.enabled`.")
+
+
+class TreasurySettings(Section):
+    address: AddressText | None = Field(default=None, description="Its address; without one there is no treasury.")
+    private_key: KeyText | None = Field(default=None, description="The key itself, for development only.")
+    keyfile: Text | None = Field(default=None, description="Keystore V3 file, relative to the settings file.")
+    password_file: Text | None = Field(
+        default=None, description="Password of this keystore, where it differs from the one of [keys]."
+    )
+    key_env: Variable | None = Field(default=None, description="Environment variable that holds the key.")
+    kms_key_id: KmsKeyId | None = Field(default=None, description="Key in AWS KMS: its id, ARN or alias.")
+    remote_signer: bool = Field(default=False, description="The signer of [keys.remote] holds the key.")
+
+
+KEY_SOURCES = ("keyfile", "key_env", "kms_key_id", "remote_signer", "private_key")
+"""Keys of a wallet of which an enabled one has exactly one."""
 
 
 class PluginsSettings(Section):
@@ -171,6 +212,14 @@ class SafetySettings(Section):
         description="The fleet pauses when this share of it has tripped ...",
     )
     fleet_trip_window_secs: Secs = Field(default=600.0, description="... within this time.")
+    deadman_hours: Hours = Field(
+        default=0.0, description="The fleet pauses when no operator was heard of for so long; 0 = never."
+    )
+    allowed_contracts: list[AddressText] = Field(
+        default_factory=list,
+        max_length=1000,
+        description="Addresses that wallets may sign to beside the fleet's own and those of the plugins' tables.",
+    )
 
 
 class ProfileSettings(Section):
@@ -195,15 +244,67 @@ class ProfileSettings(Section):
 
 class StoreSettings(Section):
     url: Text = Field(
-        default="sqlite:///ghostfleet.db",
+        default=f"sqlite:///{DEFAULT_LOG_FILE}",
         description="The event log: sqlite:///FILE (relative to the settings file) or postgresql://USER@HOST/DATABASE.",
     )
+
+
+class BackupSettings(Section):
+    dir: Text | None = Field(
+        default=None, description="Where scheduled backups go, relative to the settings file; none are made without it."
+    )
+    every_secs: float = Field(
+        default=86_400.0, ge=1, le=MAX_SECS, allow_inf_nan=False, description="Time from one backup to the next."
+    )
+    keep: int = Field(default=14, ge=1, le=10_000, description="The newest so many are kept.")
+
+
+class ArchiveSettings(Section):
+    dir: Text | None = Field(
+        default=None,
+        description="Where the files of `db archive` lie, relative to the settings file; default: beside a SQLite database.",
+    )
+
+
+class KmsSettings(Section):
+    region: Name | None = Field(default=None, description="AWS region; without: the one AWS's own tools would take.")
+    endpoint_url: Url | None = Field(default=None, description="Another address of KMS, of a VPC endpoint for example.")
+    timeout_secs: Secs = Field(default=5.0, description="How long a signature may take, the wait for a turn included.")
+    at_once: int = Field(default=16, ge=1, le=MAX_SIGNATURES_AT_ONCE, description="Signatures asked for at a time.")
+
+
+class RemoteSignerSettings(Section):
+    url: Url = Field(description="A signer that speaks Web3Signer's API for Ethereum 1 keys.")
+    timeout_secs: Secs = Field(default=5.0, description="How long a signature may take, the wait for a turn included.")
+    at_once: int = Field(default=16, ge=1, le=MAX_SIGNATURES_AT_ONCE, description="Signatures asked for at a time.")
+    ca_file: Text | None = Field(
+        default=None, description="Whom to believe its certificate, PEM; default: the system's."
+    )
+    client_certificate: Text | None = Field(default=None, description="Certificate to show it, PEM.")
+    client_key: Text | None = Field(default=None, description="Key of that certificate, PEM, mode 600.")
 
 
 class KeysSettings(Section):
     password_file: Text | None = Field(default=None, description="File with the keystores' password, mode 600.")
     password_env: Text | None = Field(default=None, description="Environment variable with that password.")
     credential: Name | None = Field(default=None, description="Name of a systemd credential with that password.")
+    kms: KmsSettings = Field(default_factory=KmsSettings, description="How AWS KMS is asked, see below.")
+    remote: RemoteSignerSettings | None = Field(default=None, description="The remote signer, see below.")
+
+
+def _moment(value: object) -> object:
+    """A moment of TOML, or its text (in the environment), as microseconds since the epoch."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ValueError("expected a moment with its zone, for example 2027-01-31T00:00:00Z")
+    return (value - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+Moment = Annotated[int, BeforeValidator(_moment)]
 
 
 class AdminTokenSettings(Section):
@@ -212,6 +313,7 @@ class AdminTokenSettings(Section):
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")] = Field(
         description="Hex of sha256 of the token: printf %s TOKEN | sha256sum"
     )
+    expires: Moment | None = Field(default=None, description="Not valid from this moment on: 2027-01-31T00:00:00Z.")
 
 
 class AdminSettings(Section):
@@ -225,6 +327,19 @@ class AdminSettings(Section):
     require_token_on_loopback: bool = Field(default=False, description="Ask for a token on this machine too.")
     allowed_hosts: list[Text] = Field(
         default_factory=list, max_length=100, description="Further names for the Host header, for example of a proxy."
+    )
+    tls_cert: Text | None = Field(
+        default=None, description="PEM file with the certificate and its chain: HTTPS instead of HTTP."
+    )
+    tls_key: Text | None = Field(default=None, description="PEM file with its key, mode 600, not encrypted.")
+    tls_client_ca: Text | None = Field(
+        default=None, description="PEM file; only clients with a certificate of these authorities get through."
+    )
+    socket: Text | None = Field(
+        default=None, description="Unix socket to listen on as well; who may open it may command."
+    )
+    socket_mode: Literal["0600", "0660"] = Field(
+        default="0600", description="Who may open the socket: its owner, or its group too."
     )
 
 
@@ -245,8 +360,19 @@ class FeesSettings(Section):
 class LimitsSettings(Section):
     transactions_per_minute: int = Field(default=0, ge=0, le=10**9, description="Of the whole fleet; 0 = no limit.")
     gas_wei_per_wallet_per_day: WeiAmount = Field(default=0, description="Spent on gas, wei; 0 = no limit.")
+    value_wei_per_wallet_per_day: WeiAmount = Field(
+        default=0, description="Native coin sent to others, wei; 0 = no limit."
+    )
     tokens_per_wallet_per_day: WeiAmount = Field(
         default=0, description="Protocol tokens, smallest units; 0 = no limit."
+    )
+    fleet_gas_wei_per_day: WeiAmount = Field(default=0, description="The same for the whole fleet; 0 = no limit.")
+    fleet_value_wei_per_day: WeiAmount = Field(default=0, description="The same for the whole fleet; 0 = no limit.")
+    fleet_tokens_per_day: WeiAmount = Field(default=0, description="The same for the whole fleet; 0 = no limit.")
+    gas_wei_per_action: WeiAmount = Field(default=0, description="What an action's gas may cost, wei; 0 = no limit.")
+    value_wei_per_action: WeiAmount = Field(default=0, description="Native coin of one action, wei; 0 = no limit.")
+    tokens_per_action: WeiAmount = Field(
+        default=0, description="Protocol tokens of one action, smallest units; 0 = no limit."
     )
 
 
@@ -254,13 +380,18 @@ SECTIONS: dict[str, type[Section]] = {
     "service": ServiceSettings,
     "chain": ChainSettings,
     "wallets": WalletSettings,
+    "treasury": TreasurySettings,
     "plugins": PluginsSettings,
     "safety": SafetySettings,
     "profiles": ProfileSettings,
     "store": StoreSettings,
+    "backup": BackupSettings,
+    "archive": ArchiveSettings,
     "keys": KeysSettings,
     "admin": AdminSettings,
     "fees": FeesSettings,
     "limits": LimitsSettings,
 }
 """Model by section. `wallets` is a list of them, `profiles` a table of them, `plugins` has a free table a plugin besides."""
+KEYS_TABLES: dict[str, type[Section]] = {"kms": KmsSettings, "remote": RemoteSignerSettings}
+"""Tables within [keys]."""

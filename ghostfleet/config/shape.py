@@ -3,10 +3,11 @@
 Every table is looked at on its own, so that a mistake in one hides none in another.
 """
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from ghostfleet.config.environment import ENVIRONMENT, KeyPath
 from ghostfleet.config.problems import Problem, nearest, problem, shown
@@ -64,8 +65,8 @@ class Shape:
 
     def _report_detail(self, model: type[BaseModel], path: KeyPath, detail: Any) -> None:
         location = tuple(f"[{part}]" if isinstance(part, int) else str(part) for part in detail["loc"])
-        key = str(detail["loc"][0]) if detail["loc"] else ""
-        field = model.model_fields.get(key)
+        key = _secret_part(detail["loc"]) or (str(detail["loc"][0]) if detail["loc"] else "")
+        field = _field_at(model, detail["loc"])
         context, kind, value = detail.get("ctx", {}), detail["type"], detail.get("input")
         wrong, right = "is not accepted", str(detail["msg"]).removeprefix("Value error, ")
         if kind == "missing":
@@ -150,6 +151,27 @@ def _split_plugins(shape: Shape, content: object) -> object:
 def _keys_of(model: type[BaseModel]) -> set[str]:
     fields = model.model_fields
     return set(fields) | {field.alias for field in fields.values() if field.alias}
+
+
+def _secret_part(location: Sequence[int | str]) -> str:
+    """The part of a place below a section that is not to be shown, if there is one."""
+    return next((part for part in location if isinstance(part, str) and _is_secret_key(part)), "")
+
+
+def _field_at(model: type[BaseModel], location: Sequence[int | str]) -> FieldInfo | None:
+    """The field a problem is about, in a table within a section too."""
+    field: FieldInfo | None = None
+    for part in location:
+        field = model.model_fields.get(str(part))
+        inner = [kind for kind in (field.annotation, *get_args(field.annotation)) if _is_model(kind)] if field else []
+        if field is None or not inner:
+            break
+        model = inner[0]
+    return field
+
+
+def _is_model(kind: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _is_secret_key(key: str) -> bool:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from ghostfleet.devnet.accounts import DEV_CHAIN_ID
 from ghostfleet.devnet.errors import EngineMissing
-from ghostfleet.devnet.process import Devnet, answers, ended, free_port
+from ghostfleet.devnet.process import OWN_GROUP, Devnet, answers, ended, free_port
+
+THREADS = {"TOKIO_WORKER_THREADS": "8"}
+"""Anvil takes as many as there are processors; with two, sends that flood it while it mines at once lock it up for good."""
 
 
 def find_anvil(environ: dict[str, str] | None = None, roots: Sequence[Path] | None = None) -> Path | None:
@@ -44,7 +47,12 @@ async def running_anvil(
     if block_time_secs:
         command += ["--block-time", f"{block_time_secs:g}"]
     process = await asyncio.create_subprocess_exec(
-        *command, *args, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
+        *command,
+        *args,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        env=THREADS | os.environ,
+        process_group=OWN_GROUP,
     )
     async with ended(process):
         url = f"http://127.0.0.1:{chosen}"

@@ -9,7 +9,7 @@ from typing import Literal
 from ghostfleet.devnet.accounts import DEV_CHAIN_ID
 from ghostfleet.devnet.anvil import find_anvil, running_anvil
 from ghostfleet.devnet.errors import DevnetFailed
-from ghostfleet.devnet.process import START_SECS, Devnet, ended
+from ghostfleet.devnet.process import OWN_GROUP, START_SECS, Devnet, ended
 
 Engine = Literal["auto", "anvil", "embedded"]
 MAX_OUTPUT_BYTES = 64 * 1024
@@ -31,6 +31,7 @@ async def running_embedded(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=MAX_OUTPUT_BYTES,
+        process_group=OWN_GROUP,
     )
     assert process.stdout is not None
     async with ended(process):

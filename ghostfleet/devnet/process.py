@@ -15,6 +15,8 @@ START_SECS = 60.0
 """py-evm takes a second or two to import; on a machine under full load much longer."""
 STOP_SECS = 5.0
 POLL_SECS = 0.01
+OWN_GROUP = 0
+"""A chain gets a process group of its own: Ctrl-C in a terminal is for whoever started it, who needs the chain until the end."""
 
 
 class Devnet(msgspec.Struct, frozen=True):

@@ -4,18 +4,19 @@ They run inside the state's commit step (../engine/state.py), so what they check
 pause, the limits and the breaker are never decided on an older state than the one they are recorded after.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from ghostfleet.domain import breaker as breakers
 from ghostfleet.domain import events as ev
 from ghostfleet.domain import limits as limits_
-from ghostfleet.domain.breaker import BreakerPolicy, Probing, Tripped
-from ghostfleet.domain.fleet import FleetPolicy
-from ghostfleet.domain.limits import LimitReached, Limits
+from ghostfleet.domain.breaker import BreakerPolicy, Closed, Probing, Tripped
+from ghostfleet.domain.fleet import Fleet, FleetPolicy
+from ghostfleet.domain.limits import PACE_LIMITS, Bound, LimitReached, Limits, Spending
 from ghostfleet.domain.slot import Included, Pending, SlotPolicy
 from ghostfleet.domain.state import Candidate
+from ghostfleet.domain.throttle import FULL_PACE, MIN_FACTOR, throttled
 from ghostfleet.domain.values import Hash
 from ghostfleet.domain.wallet import Wallet
 
@@ -38,10 +39,23 @@ class Refused(Exception):
     """A wish that does not fit the state any more; nothing was written. The asker looks at the state again."""
 
 
-def require_running(state: Candidate) -> None:
-    """Nothing new is signed while the fleet is paused."""
+def require_running(state: Candidate, name: str) -> None:
+    """Nothing new is signed while the fleet is paused, but for the wallets of an operation that was asked for since."""
+    fleet = state.fleet
+    if fleet.paused is not None and not any(it.running and name in it.wallets for it in fleet.operations):
+        raise Refused("the fleet is paused")
+
+
+def require_no_pause(state: Candidate) -> None:
+    """No turn is taken while the fleet is paused, also not by wallets that an operation has asked something of."""
     if state.fleet.paused is not None:
         raise Refused("the fleet is paused")
+
+
+def require_in_force(state: Candidate, decided: ev.ActionDecided) -> None:
+    """A decision is recorded under the settings that it was made under, or not at all: after a reload it is made again."""
+    if decided.config_digest != state.fleet.config_digest:
+        raise Refused(f"{decided.action_id} was decided under other settings than those in force")
 
 
 def require_wallet(state: Candidate, name: str) -> Wallet:
@@ -52,19 +66,80 @@ def require_wallet(state: Candidate, name: str) -> Wallet:
     return wallet
 
 
-def limit_reached(
-    wallet: Wallet, state: Candidate, rules: Rules, gas_wei: int, spend_wei: int, now_us: int
-) -> LimitReached | None:
-    """The first limit that one more action of this worst-case cost would pass."""
-    limits = rules.limits
-    fleet = state.fleet
-    return (
-        limits_.reached("actions per hour", wallet.actions, limits.actions_per_hour, 1, now_us)
-        or limits_.reached(
-            "fleet transactions per minute", fleet.transactions, limits.transactions_per_minute, 1, now_us
-        )
-        or limits_.reached("gas wei per day", wallet.gas_spent, limits.gas_wei_per_day, gas_wei, now_us)
-        or limits_.reached("tokens per day", wallet.tokens_spent, limits.tokens_per_day, spend_wei, now_us)
+def require_settled(wallet: Wallet) -> None:
+    """One thing at a time: nothing new before every slot is in the chain with its outcome."""
+    if wallet.pending or any(not slot.settled for slot in wallet.included):
+        raise Refused(f"{wallet.id} has an open slot")
+
+
+def limit_reached(wallet: Wallet, state: Candidate, rules: Rules, wanted: Spending, now_us: int) -> LimitReached | None:
+    """The first limit that one more action of this worst case would pass."""
+    return next(limits_reached(wallet, state.fleet, rules.limits, wanted, now_us), None)
+
+
+def limits_reached(
+    wallet: Wallet, fleet: Fleet, limits: Limits, wanted: Spending, now_us: int
+) -> Iterator[LimitReached]:
+    """Every limit that one more action of this worst case would pass."""
+    for bound in bounds(wallet, fleet, throttled(limits, fleet.pace), wanted):
+        reached = limits_.reached(bound, now_us)
+        if reached is not None:
+            yield reached
+
+
+def bounds(wallet: Wallet, fleet: Fleet, limits: Limits, wanted: Spending) -> Iterator[Bound]:
+    """Every limit that is set, with what would count towards it: of the fleet, what its open slots may spend as well."""
+    slowed = "" if fleet.pace == FULL_PACE else "throttled "
+    gas, value, tokens = wanted.gas_wei, wanted.value_wei, wanted.tokens
+    day, held, most = fleet.ledger, fleet.ledger.reserved, limits
+    every = (
+        ("gas_wei_per_action", "gas wei per action", most.gas_wei_per_action, gas, None),
+        ("value_wei_per_action", "value wei per action", most.value_wei_per_action, value, None),
+        ("tokens_per_action", "tokens per action", most.tokens_per_action, tokens, None),
+        ("max_actions_per_hour", "actions per hour", most.actions_per_hour, 1, wallet.actions),
+        (
+            "transactions_per_minute",
+            "fleet transactions per minute",
+            most.transactions_per_minute,
+            1,
+            fleet.transactions,
+        ),
+        ("gas_wei_per_wallet_per_day", "gas wei per day", most.gas_wei_per_day, gas, wallet.gas_spent),
+        ("value_wei_per_wallet_per_day", "value wei per day", most.value_wei_per_day, value, wallet.value_spent),
+        ("tokens_per_wallet_per_day", "tokens per day", most.tokens_per_day, tokens, wallet.tokens_spent),
+        (
+            "fleet_gas_wei_per_day",
+            "fleet gas wei per day",
+            most.fleet_gas_wei_per_day,
+            gas and gas + held.gas_wei,
+            day.gas,
+        ),
+        (
+            "fleet_value_wei_per_day",
+            "fleet value wei per day",
+            most.fleet_value_wei_per_day,
+            value and value + held.value_wei,
+            day.value,
+        ),
+        (
+            "fleet_tokens_per_day",
+            "fleet tokens per day",
+            most.fleet_tokens_per_day,
+            tokens and tokens + held.tokens,
+            day.tokens,
+        ),
+    )
+    for key, words, limit, amount, window in every:
+        if limit:
+            yield Bound(key, slowed + words if key in PACE_LIMITS else words, limit, amount, window)
+
+
+def worst_of(wallet: Wallet, decided: ev.ActionDecided, signed: ev.TransactionSigned) -> Spending:
+    """What an action may spend at worst."""
+    return Spending(
+        gas_wei=signed.gas * signed.fees.max_fee_wei,
+        value_wei=signed.value_wei if signed.to != wallet.address else 0,
+        tokens=decided.spend_wei,
     )
 
 
@@ -78,17 +153,20 @@ def open_slot(
     rules: Rules,
 ) -> list[ev.NewEvent]:
     """Decision and signed bytes, in one commit; or the decision and its rejection by a limit."""
-    require_running(state)
+    require_no_pause(state)
+    require_in_force(state, decided)
     wallet = require_wallet(state, name)
     if wallet.retired:
         raise Refused(f"{name} is retired")
-    if wallet.pending or any(not slot.settled for slot in wallet.included):
-        raise Refused(f"{name} has an open slot")
+    if state.fleet.operation_of(name) is not None:
+        raise Refused(f"{name} does the errands of an operation")
+    require_settled(wallet)
     if wallet.next_nonce is not None and signed.nonce != wallet.next_nonce:
         raise Refused(f"nonce {signed.nonce} is not the next of {name}: {wallet.next_nonce}")
     if isinstance(wallet.breaker, Tripped) and now_us < wallet.breaker.until_us:
         raise Refused(f"the breaker of {name} is open")
-    reached = limit_reached(wallet, state, rules, signed.gas * signed.fees.max_fee_wei, decided.spend_wei, now_us)
+    decided = at_pace(decided, state)
+    reached = limit_reached(wallet, state, rules, worst_of(wallet, decided, signed), now_us)
     if reached is not None:
         return [*_for(name, decided.action_id, decided, _limited(decided.action_id, reached))]
     probing = [ev.BreakerProbing()] if isinstance(wallet.breaker, Tripped) else []
@@ -99,18 +177,19 @@ def fill_gap(
     state: Candidate, now_us: int, *, name: str, decided: ev.ActionDecided, signed: ev.TransactionSigned
 ) -> list[ev.NewEvent]:
     """A slot below our open ones that the chain still waits for: given away harmlessly so that the others can land."""
-    require_running(state)
+    require_running(state, name)
+    require_in_force(state, decided)
     wallet = require_wallet(state, name)
     if not wallet.pending or signed.nonce >= wallet.pending[0].nonce or wallet.slot(signed.nonce) is not None:
         raise Refused(f"nonce {signed.nonce} of {name} is no gap")
-    return _for(name, decided.action_id, decided, signed)
+    return _for(name, decided.action_id, at_pace(decided, state), signed)
 
 
 def replace_attempt(
     state: Candidate, now_us: int, *, name: str, signed: ev.TransactionSigned, expected_attempts: int
 ) -> list[ev.NewEvent]:
     """A further attempt of an open slot. Limits do not apply: a slot has to end."""
-    require_running(state)
+    require_running(state, name)
     slot = require_wallet(state, name).slot(signed.nonce)
     if not isinstance(slot, Pending) or slot.newest.number != expected_attempts:
         raise Refused(f"the slot of {name} at nonce {signed.nonce} has moved on")
@@ -127,9 +206,10 @@ def reject(
     rules: Rules,
 ) -> list[ev.NewEvent]:
     """A decision that took no nonce."""
-    require_running(state)
+    require_no_pause(state)
+    require_in_force(state, decided)
     wallet = require_wallet(state, name)
-    events = _for(name, decided.action_id, decided, rejected)
+    events = _for(name, decided.action_id, at_pace(decided, state), rejected)
     return events + (_after_error(state, wallet, rules, now_us) if rejected.counts else [])
 
 
@@ -213,11 +293,21 @@ def supersede(
 
 
 def pause(state: Candidate, actor: str, reason: str, correlation: str = "") -> list[ev.NewEvent]:
-    """FleetPaused, unless the fleet is paused already. A pause of the settings gives way to one that outlives them."""
+    """FleetPaused, unless the fleet is paused already. A pause of the settings gives way to one that outlives them.
+
+    It suspends every running operation, also where the fleet was paused before.
+    """
     paused = state.fleet.paused
-    if paused is not None and (paused.actor != CONFIG_ACTOR or actor == CONFIG_ACTOR):
+    if paused is not None and actor == CONFIG_ACTOR:
         return []
-    return [ev.NewEvent(ev.FLEET_STREAM, ev.FleetPaused(actor=actor, reason=reason), correlation)]
+    events: list[ev.Event] = [
+        ev.OperationSuspended(operation_id=it.id, actor=actor, reason=f"paused by {actor}")
+        for it in state.fleet.operations
+        if it.running
+    ]
+    if paused is None or paused.actor == CONFIG_ACTOR:
+        events.append(ev.FleetPaused(actor=actor, reason=reason))
+    return [ev.NewEvent(ev.FLEET_STREAM, event, correlation) for event in events]
 
 
 def resume(state: Candidate, actor: str, reason: str, correlation: str = "") -> list[ev.NewEvent]:
@@ -225,6 +315,47 @@ def resume(state: Candidate, actor: str, reason: str, correlation: str = "") -> 
     if state.fleet.paused is None:
         return []
     return [ev.NewEvent(ev.FLEET_STREAM, ev.FleetResumed(actor=actor, reason=reason), correlation)]
+
+
+def throttle(state: Candidate, actor: str, factor: float, reason: str, correlation: str = "") -> list[ev.NewEvent]:
+    """FleetThrottled, unless that is the pace already."""
+    assert MIN_FACTOR <= factor <= FULL_PACE
+    if factor == state.fleet.pace:
+        return []
+    return [ev.NewEvent(ev.FLEET_STREAM, ev.FleetThrottled(actor=actor, factor=factor, reason=reason), correlation)]
+
+
+def needs_reset(wallet: Wallet) -> bool:
+    """Whether a reset would change anything that keeps it from acting: a breaker that is not closed, or a parking."""
+    return not wallet.retired and (not isinstance(wallet.breaker, Closed) or wallet.parked_until_wei is not None)
+
+
+def reset(state: Candidate, names: Iterable[str], actor: str, correlation: str = "") -> list[ev.NewEvent]:
+    """BreakerReset for each of these wallets. Raises Refused where there is no such wallet."""
+    found = [require_wallet(state, name) for name in names]
+    return [ev.NewEvent(ev.wallet_stream(wallet.id), ev.BreakerReset(actor=actor), correlation) for wallet in found]
+
+
+def drain(state: Candidate, endpoint: str, actor: str, reason: str, correlation: str = "") -> list[ev.NewEvent]:
+    """EndpointDrained, unless it is drained already."""
+    if endpoint in state.fleet.drained_endpoints:
+        return []
+    drained = ev.EndpointDrained(endpoint=endpoint, actor=actor, reason=reason)
+    return [ev.NewEvent(ev.FLEET_STREAM, drained, correlation)]
+
+
+def restore(state: Candidate, endpoint: str, actor: str, reason: str, correlation: str = "") -> list[ev.NewEvent]:
+    """EndpointRestored, unless it is not drained."""
+    if endpoint not in state.fleet.drained_endpoints:
+        return []
+    restored = ev.EndpointRestored(endpoint=endpoint, actor=actor, reason=reason)
+    return [ev.NewEvent(ev.FLEET_STREAM, restored, correlation)]
+
+
+def at_pace(decided: ev.ActionDecided, state: Candidate) -> ev.ActionDecided:
+    """The decision with the factor that is in force as it is recorded."""
+    pace = state.fleet.pace
+    return decided if decided.throttle == pace else msgspec.structs.replace(decided, throttle=pace)
 
 
 def _after_error(state: Candidate, wallet: Wallet, rules: Rules, now_us: int) -> list[ev.NewEvent]:
@@ -248,7 +379,7 @@ def _after_trip(state: Candidate, name: str, policy: FleetPolicy, now_us: int) -
 
 
 def _limited(action_id: str, limit: LimitReached) -> ev.ActionRejected:
-    return ev.ActionRejected(action_id=action_id, error_class="limit", reason=limit.reason)
+    return ev.ActionRejected(action_id=action_id, error_class="limit", reason=limit.reason, limit=limit.limit)
 
 
 def _for(name: str, correlation: str, *events: ev.Event) -> list[ev.NewEvent]:

@@ -103,11 +103,16 @@ class ServiceStopped(Event, frozen=True, kw_only=True):
 
 @catalogued
 class ConfigApplied(Event, frozen=True, kw_only=True):
-    """Written at a start whose settings differ from the last ones. `settings` holds no secret."""
+    """Written at a start whose settings differ from the last ones, and at a reload that changed something. No secret is in it.
+
+    Of a reload `changes` has each key that differs, with its value before and after, and `actor` who asked for it."""
 
     CRITICAL: ClassVar[bool] = False
     digest: str
     settings: JsonObject
+    changes: tuple[JsonObject, ...] = ()
+    actor: str = ""
+    reason: str = ""
 
 
 @catalogued
@@ -127,8 +132,23 @@ class FleetResumed(Event, frozen=True, kw_only=True):
 
 
 @catalogued
+class FleetThrottled(Event, frozen=True, kw_only=True):
+    """From here on the fleet goes at `factor` of its pace, restarts included: intervals are longer, limits of an hour and a
+    minute lower. 1.0 is full pace again. What is open is followed as fast as ever."""
+
+    CRITICAL: ClassVar[bool] = False
+    actor: str
+    factor: float
+    reason: str = ""
+
+
+@catalogued
 class AdminCommandReceived(Event, frozen=True, kw_only=True):
-    """An accepted command, in the same commit as its effects. `correlation` is its request id."""
+    """An accepted command, in the same commit as its effects. `correlation` is its request id.
+
+    `effects` is how many events follow in that commit. A command with an `idempotency_key` is carried out once: the same
+    actor's same key and `fingerprint` again get the answer that this one got.
+    """
 
     CRITICAL: ClassVar[bool] = False
     command: str
@@ -137,6 +157,9 @@ class AdminCommandReceived(Event, frozen=True, kw_only=True):
     request_id: str
     target: str = ""
     reason: str = ""
+    idempotency_key: str = ""
+    fingerprint: str = ""
+    effects: int = 0
 
 
 @catalogued
@@ -149,6 +172,46 @@ class AdminCommandRefused(Event, frozen=True, kw_only=True):
     remote: str
     request_id: str
     why: str
+
+
+@catalogued
+class AdminLockedOut(Event, frozen=True, kw_only=True):
+    """So many wrong credentials came from one address that it may present none until `until_us`. Informs; changes nothing."""
+
+    CRITICAL: ClassVar[bool] = False
+    remote: str
+    actor: str
+    failures: int
+    until_us: int
+
+
+@catalogued
+class AdminTokenCreated(Event, frozen=True, kw_only=True):
+    """A token is valid from here on, until it is revoked or `expires_us`. The log has its hash, nothing has the token."""
+
+    CRITICAL: ClassVar[bool] = False
+    name: str
+    role: str
+    sha256: Hash
+    actor: str
+    expires_us: int | None = None
+
+
+@catalogued
+class AdminTokenRevoked(Event, frozen=True, kw_only=True):
+    """The token of this name is not valid any more."""
+
+    CRITICAL: ClassVar[bool] = False
+    name: str
+    actor: str
+
+
+@catalogued
+class OperatorCheckedIn(Event, frozen=True, kw_only=True):
+    """An operator said that somebody is there: the deadman's time starts anew, as with every other command."""
+
+    CRITICAL: ClassVar[bool] = False
+    actor: str
 
 
 @catalogued
@@ -169,6 +232,26 @@ class EndpointRecovered(Event, frozen=True, kw_only=True):
 
 
 @catalogued
+class EndpointDrained(Event, frozen=True, kw_only=True):
+    """An RPC endpoint gets no new request, restarts included, until EndpointRestored. What is under way there is finished."""
+
+    CRITICAL: ClassVar[bool] = False
+    endpoint: str
+    actor: str
+    reason: str = ""
+
+
+@catalogued
+class EndpointRestored(Event, frozen=True, kw_only=True):
+    """A drained RPC endpoint may be asked again."""
+
+    CRITICAL: ClassVar[bool] = False
+    endpoint: str
+    actor: str
+    reason: str = ""
+
+
+@catalogued
 class ChainReorganised(Event, frozen=True, kw_only=True):
     """Blocks after `ancestor` were replaced, `depth` of those we had seen. Wallets get their own TransactionReorged."""
 
@@ -186,6 +269,123 @@ class StoreRecovered(Event, frozen=True, kw_only=True):
     CRITICAL: ClassVar[bool] = False
     reason: str
     failed_us: int
+
+
+@catalogued
+class BackupMade(Event, frozen=True, kw_only=True):
+    """The scheduled backup is on disk and was verified: everything up to `position`. `file` is its name in [backup] dir."""
+
+    CRITICAL: ClassVar[bool] = False
+    file: str
+    position: int
+    head_hash: Hash
+    size_bytes: int
+
+
+@catalogued
+class BackupFailed(Event, frozen=True, kw_only=True):
+    """The scheduled backup could not be made. It is tried again; the fleet goes on."""
+
+    CRITICAL: ClassVar[bool] = False
+    reason: str
+
+
+@catalogued
+class LogRestored(Event, frozen=True, kw_only=True):
+    """The first event after a backup was put in the place of the log: `position` and `head_hash` are where the backup ended.
+
+    `replaced_position` and `replaced_hash` are where the log had ended that was set aside, 0 and null where there was none
+    or it could not be read.
+    """
+
+    CRITICAL: ClassVar[bool] = False
+    position: int
+    head_hash: Hash
+    replaced_position: int = 0
+    replaced_hash: Hash | None = None
+
+
+@catalogued
+class LogArchived(Event, frozen=True, kw_only=True):
+    """Events `first_position` to `last_position` moved to an archive file, in the same commit. `last_hash` is the anchor."""
+
+    CRITICAL: ClassVar[bool] = False
+    first_position: int
+    last_position: int
+    last_hash: Hash
+    file: str
+    file_sha256: Hash
+
+
+# --- fleet: operations ------------------------------------------------------------------------------------------------
+
+
+@catalogued
+class OperationStarted(Event, frozen=True, kw_only=True):
+    """An operator asked for something of many wallets: from here on they do its errands, under a pause too."""
+
+    CRITICAL: ClassVar[bool] = False
+    operation_id: str
+    kind: str
+    wallets: tuple[str, ...]
+    params: JsonObject
+    actor: str
+    reason: str = ""
+
+
+@catalogued
+class OperationWalletPlanned(Event, frozen=True, kw_only=True):
+    """What the operation found at this wallet before its first errand: balances, stakes, what is lost already."""
+
+    CRITICAL: ClassVar[bool] = False
+    operation_id: str
+    wallet: str
+    plan: JsonObject
+
+
+@catalogued
+class OperationSuspended(Event, frozen=True, kw_only=True):
+    """A pause came, or what the operation needs is missing: nothing is done for it until OperationContinued."""
+
+    CRITICAL: ClassVar[bool] = False
+    operation_id: str
+    actor: str
+    reason: str
+
+
+@catalogued
+class OperationContinued(Event, frozen=True, kw_only=True):
+    """An operator asked for the same once more: it goes on from where it is, under a pause too."""
+
+    CRITICAL: ClassVar[bool] = False
+    operation_id: str
+    actor: str
+    reason: str = ""
+
+
+@catalogued
+class OperationWalletDone(Event, frozen=True, kw_only=True):
+    """The operation has nothing more to ask of this wallet. `result` is its line in the final table."""
+
+    CRITICAL: ClassVar[bool] = False
+    operation_id: str
+    wallet: str
+    result: JsonObject
+
+
+@catalogued
+class OperationFinished(Event, frozen=True, kw_only=True):
+    """Every wallet is done (outcome `done`), or an operator gave it up (`abandoned`). `summary` holds the sums."""
+
+    CRITICAL: ClassVar[bool] = False
+    operation_id: str
+    outcome: Literal["done", "abandoned"]
+    actor: str
+    summary: JsonObject
+
+
+OPERATION_EVENTS = (OperationStarted, OperationSuspended, OperationContinued, OperationWalletDone, OperationFinished)
+"""Those that change which wallets act for an operation."""
 
 
 # --- wallet: registration, turns and decisions ------------------------------------------------------------------------
@@ -237,6 +437,11 @@ class ActionDecided(Event, frozen=True, kw_only=True):
     spend_wei: int
     balance_wei: int
     next_turn_us: int
+    throttle: float = 1.0
+    operation: str = ""
+    """The operation that asked for it, or empty for the wallet's own turn."""
+    step: str = ""
+    """Which step of that operation it is."""
 
 
 @catalogued
@@ -247,6 +452,8 @@ class ActionRejected(Event, frozen=True, kw_only=True):
     error_class: str
     reason: str
     counts: bool = False
+    limit: str = ""
+    """The limit that it would have passed, by its key in the settings."""
 
 
 @catalogued

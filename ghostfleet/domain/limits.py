@@ -9,12 +9,44 @@ BUCKETS_PER_WINDOW = 60
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """0 means no limit. Gas and tokens are per wallet and day, wei and smallest units."""
+    """0 means no limit. Wei and smallest units; per wallet and day where the name does not say another thing."""
 
     actions_per_hour: int = 0
     transactions_per_minute: int = 0
     gas_wei_per_day: int = 0
+    value_wei_per_day: int = 0
     tokens_per_day: int = 0
+    fleet_gas_wei_per_day: int = 0
+    fleet_value_wei_per_day: int = 0
+    fleet_tokens_per_day: int = 0
+    gas_wei_per_action: int = 0
+    value_wei_per_action: int = 0
+    tokens_per_action: int = 0
+
+
+class Spending(msgspec.Struct, frozen=True, kw_only=True):
+    """What leaves the fleet, or may: gas and native value in wei, the protocol's token in smallest units."""
+
+    gas_wei: int = 0
+    value_wei: int = 0
+    tokens: int = 0
+
+    def __add__(self, other: "Spending") -> "Spending":
+        return Spending(
+            gas_wei=self.gas_wei + other.gas_wei,
+            value_wei=self.value_wei + other.value_wei,
+            tokens=self.tokens + other.tokens,
+        )
+
+    def __sub__(self, other: "Spending") -> "Spending":
+        return Spending(
+            gas_wei=self.gas_wei - other.gas_wei,
+            value_wei=self.value_wei - other.value_wei,
+            tokens=self.tokens - other.tokens,
+        )
+
+
+NOTHING = Spending()
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -67,14 +99,61 @@ LIMIT_REACHED = "limit reached"
 
 
 class LimitReached(msgspec.Struct, frozen=True):
-    """Which limit would be passed, in words, and when there is room again."""
+    """Which limit would be passed, in words and by its key in the settings, and when there is room again (0: never)."""
 
     reason: str
     room_at_us: int
+    limit: str
 
 
-def reached(name: str, window: Window, limit: int, amount: int, now_us: int) -> LimitReached | None:
-    """Whether `amount` more would pass `limit` (0 = none)."""
-    if not limit or window.total(now_us) + amount <= limit:
+PACE_LIMITS = ("max_actions_per_hour", "transactions_per_minute")
+SPENDING_LIMITS = (
+    "gas_wei_per_action",
+    "value_wei_per_action",
+    "tokens_per_action",
+    "gas_wei_per_wallet_per_day",
+    "value_wei_per_wallet_per_day",
+    "tokens_per_wallet_per_day",
+    "fleet_gas_wei_per_day",
+    "fleet_value_wei_per_day",
+    "fleet_tokens_per_day",
+)
+"""Every limit, by its key in the settings."""
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """One limit and what counts towards it. `key` is its name in the settings, `words` what people call it."""
+
+    key: str
+    words: str
+    limit: int
+    amount: int
+    window: Window | None = None
+    """None where it holds for a single action."""
+
+
+def reached(bound: Bound, now_us: int) -> LimitReached | None:
+    """Whether what is wanted would pass the limit (0 = none)."""
+    before = bound.window.total(now_us) if bound.window is not None else 0
+    if not bound.limit or before + bound.amount <= bound.limit:
         return None
-    return LimitReached(f"{LIMIT_REACHED}: {name} {limit}", window.room_at_us(now_us, limit, amount))
+    room_at_us = bound.window.room_at_us(now_us, bound.limit, bound.amount) if bound.window is not None else 0
+    return LimitReached(f"{LIMIT_REACHED}: {bound.words} {bound.limit}", room_at_us, bound.key)
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """What the whole fleet spent of late, and what its open slots may spend at worst."""
+
+    gas: Window = PER_DAY
+    value: Window = PER_DAY
+    tokens: Window = PER_DAY
+    reserved: Spending = NOTHING
+
+    def moved(self, now_us: int, spent: Spending, reserved: Spending) -> "Ledger":
+        """After something was spent; `reserved` is what open slots may spend from now on."""
+        return Ledger(
+            gas=self.gas.add(now_us, spent.gas_wei) if spent.gas_wei else self.gas,
+            value=self.value.add(now_us, spent.value_wei) if spent.value_wei else self.value,
+            tokens=self.tokens.add(now_us, spent.tokens) if spent.tokens else self.tokens,
+            reserved=reserved,
+        )

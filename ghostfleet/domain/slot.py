@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from ghostfleet.domain.events import Purpose
+from ghostfleet.domain.limits import NOTHING, Spending
 from ghostfleet.domain.values import AnswerClass, BlockRef, Fees, Hash, Octets
 
 Outcome = Literal["", "succeeded", "failed"]
@@ -21,6 +22,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     gas: int
     fees: Fees
     signed_us: int
+    value_wei: int = 0
+    """Native value that leaves the wallet if this one is mined."""
+
+
+SWEEP = "sweep_native"
+"""The kind of action that moves all that is left in a wallet: where that has become less, less is moved."""
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True, tag="pending"):
@@ -31,6 +38,8 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, tag="pending"):
     nonce: int
     spend_wei: int
     attempts: tuple[Attempt, ...]
+    operation: str = ""
+    """The operation that asked for it. What that moves is the operator's own; of its spending only the gas is counted."""
     accepted: Hash | None = None
     accepted_by: str = ""
     outcome: Outcome = ""
@@ -39,6 +48,25 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, tag="pending"):
     @property
     def newest(self) -> Attempt:
         return self.attempts[-1]
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether its newest bytes move all that was left in the wallet when they were signed."""
+        return self.kind == SWEEP and self.newest.purpose == "action"
+
+    @property
+    def at_worst(self) -> Spending:
+        """What it may still spend, whichever of its attempts is mined. What was counted before a reorganisation is not again."""
+        return Spending(
+            gas_wei=max([attempt.gas * attempt.fees.max_fee_wei for attempt in self.attempts]),
+            value_wei=0 if self.operation else max([attempt.value_wei for attempt in self.attempts]),
+            tokens=0 if self.outcome == "succeeded" else self.counted_tokens,
+        )
+
+    @property
+    def counted_tokens(self) -> int:
+        """Of the protocol's token, what counts towards limits when the action succeeds."""
+        return 0 if self.operation else self.spend_wei
 
 
 class Included(msgspec.Struct, frozen=True, kw_only=True, tag="included"):
@@ -62,6 +90,17 @@ class Included(msgspec.Struct, frozen=True, kw_only=True, tag="included"):
     def outcome(self) -> Outcome:
         """What this inclusion makes of the action."""
         return "succeeded" if self.success and self.attempt.purpose == "action" else "failed"
+
+    @property
+    def moved_wei(self) -> int:
+        """Native value that left the wallet with it, as limits count it."""
+        return self.attempt.value_wei if self.success and not self.pending.operation else 0
+
+    @property
+    def at_worst(self) -> Spending:
+        """What is still to be counted: the tokens of an action that succeeded and has not been told yet."""
+        told = self.outcome == "failed" or self.pending.outcome == "succeeded"
+        return NOTHING if told else Spending(tokens=self.pending.counted_tokens)
 
     @property
     def settled(self) -> bool:
@@ -98,6 +137,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """How the newest bytes were refused at the last send, if they were."""
     gap_below: bool = False
     """Whether the chain waits for a nonce below this one."""
+    give_up: bool = False
+    """Whether an operator asked to give the nonce away rather than let the action happen."""
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -125,8 +166,12 @@ NEEDS_OTHER_BYTES = frozenset({AnswerClass.MALFORMED, AnswerClass.REVERTED})
 
 def next_step(slot: Pending, look: Look, policy: SlotPolicy) -> Step:
     """What to do with the lowest open slot of a wallet now. Pure; the lane carries it out."""
+    if look.give_up and slot.newest.purpose == "action":
+        return Replace("cancel", "an operator asked for it")
     if look.refused is AnswerClass.NODE_FEE_CAP and slot.accepted != slot.newest.hash:
         return Replace("cancel", f"refused: {look.refused}")  # each is cheaper than the one before: that is its bound
+    if look.refused is AnswerClass.INSUFFICIENT_FUNDS and slot.sweeps:
+        return _replacement(slot, policy, "the wallet has less than there was to move")
     if look.refused in NEEDS_OTHER_BYTES:
         return _replacement(slot, policy, f"refused: {look.refused}", purpose="cancel")
     if look.refused in FEE_TOO_LOW:

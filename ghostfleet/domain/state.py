@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from ghostfleet.domain import fleet as fleets
+from ghostfleet.domain import spending
 from ghostfleet.domain import wallet as wallets
 from ghostfleet.domain.events import FLEET_STREAM, NewEvent, Recorded
 from ghostfleet.domain.fleet import Fleet
 from ghostfleet.domain.values import decode_octets, encode_json
 from ghostfleet.domain.wallet import BrokenFold, Wallet
 
-FOLD_VERSION = 2
+FOLD_VERSION = 3
 """Grows with every change of what the fold keeps; a snapshot of another version is ignored."""
 
 
@@ -29,7 +30,9 @@ class State(msgspec.Struct, kw_only=True):
         self.fleet = fleets.evolve(self.fleet, recorded)
         name = recorded.wallet
         if name is not None:
-            self.wallets[name] = wallets.evolve(self.wallets.get(name), recorded)
+            before = self.wallets.get(name)
+            self.wallets[name] = wallets.evolve(before, recorded)
+            self.fleet = spending.follow(self.fleet, before, self.wallets[name], recorded)
         self.position = recorded.position
 
 
@@ -88,7 +91,9 @@ class Candidate:
         self.fleet = fleets.evolve(self.fleet, recorded)
         name = recorded.wallet
         if name is not None:
-            self._touched[name] = wallets.evolve(self.wallet(name), recorded)
+            before = self.wallet(name)
+            self._touched[name] = wallets.evolve(before, recorded)
+            self.fleet = spending.follow(self.fleet, before, self._touched[name], recorded)
         self.position = recorded.position
 
     def try_events(self, events: Iterable[NewEvent], now_us: int) -> tuple[Recorded, ...]:

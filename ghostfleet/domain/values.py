@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, NewType
+from typing import Any, NewType, Self
 
 import msgspec
 
@@ -32,7 +32,7 @@ class Octets(bytes):
         return f"{type(self).__name__}(0x{self.hex()})"
 
     @classmethod
-    def from_hex(cls, text: str) -> "Octets":
+    def from_hex(cls, text: str) -> Self:
         """Parse 0x-prefixed hex. Raises ValueError when it is anything else."""
         if not text.startswith("0x"):
             raise ValueError(f"expected 0x-prefixed hex, got {text[:20]!r}")
@@ -119,6 +119,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     time_secs: int
     base_fee_wei: int
     gas_limit: int
+    transactions: tuple[str, ...] | None = None
+    """The hashes of what the block holds, 0x and lower case, where its node says so."""
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.breaker import Breaker, Closed, Probing, after_error, trip
-from ghostfleet.domain.limits import PER_DAY, PER_HOUR, Window
+from ghostfleet.domain.limits import NOTHING, PER_DAY, PER_HOUR, Spending, Window
 from ghostfleet.domain.slot import Attempt, Included, Outcome, Pending, Slot
 from ghostfleet.domain.values import Address
 
@@ -38,6 +38,9 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True):
     previous_kind: str = ""
     deciding: ev.ActionDecided | None = None
     next_turn_us: int = 0
+    """When the next turn comes at full pace (`throttle.due_us` has it at the present one)."""
+    scheduled_us: int = 0
+    """When that was said."""
     rest: str = ""
     next_nonce: int | None = None
     slots: tuple[Slot, ...] = ()
@@ -45,6 +48,7 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True):
     parked_until_wei: int | None = None
     actions: Window = PER_HOUR
     gas_spent: Window = PER_DAY
+    value_spent: Window = PER_DAY
     tokens_spent: Window = PER_DAY
     balance_wei: int | None = None
     last_error: str = ""
@@ -59,6 +63,11 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True):
     def included(self) -> tuple[Included, ...]:
         """The slots whose block may still be replaced."""
         return tuple([slot for slot in self.slots if type(slot) is Included])
+
+    @property
+    def at_worst(self) -> Spending:
+        """What its slots may still spend."""
+        return sum([slot.at_worst for slot in self.slots], NOTHING)
 
     def slot(self, nonce: int) -> Slot | None:
         """The slot that holds this nonce, if it is open or not final."""
@@ -88,14 +97,10 @@ def evolve(wallet: Wallet | None, recorded: ev.Recorded) -> Wallet:
 
 
 def _registered(wallet: Wallet, event: ev.WalletRegistered, now_us: int) -> Wallet:
-    return replace(
-        wallet,
-        address=event.address,
-        profile=event.profile,
-        plugin=event.plugin,
-        retired=False,
-        next_turn_us=max(wallet.next_turn_us, event.first_turn_us),
-    )
+    wallet = replace(wallet, address=event.address, profile=event.profile, plugin=event.plugin, retired=False)
+    if event.first_turn_us < wallet.next_turn_us:
+        return wallet
+    return replace(wallet, next_turn_us=event.first_turn_us, scheduled_us=now_us)
 
 
 def _retired(wallet: Wallet, event: ev.WalletRetired, now_us: int) -> Wallet:
@@ -103,7 +108,7 @@ def _retired(wallet: Wallet, event: ev.WalletRetired, now_us: int) -> Wallet:
 
 
 def _rested(wallet: Wallet, event: ev.WalletRested, now_us: int) -> Wallet:
-    return replace(wallet, next_turn_us=event.until_us, rest=event.reason)
+    return replace(wallet, next_turn_us=event.until_us, scheduled_us=now_us, rest=event.reason)
 
 
 def _decided(wallet: Wallet, event: ev.ActionDecided, now_us: int) -> Wallet:
@@ -115,6 +120,7 @@ def _decided(wallet: Wallet, event: ev.ActionDecided, now_us: int) -> Wallet:
         deciding=event,
         previous_kind=event.kind,
         next_turn_us=event.next_turn_us,
+        scheduled_us=wallet.scheduled_us if event.next_turn_us == wallet.next_turn_us else now_us,
         rest="",
         balance_wei=event.balance_wei,
     )
@@ -131,20 +137,11 @@ def _rejected(wallet: Wallet, event: ev.ActionRejected, now_us: int) -> Wallet:
 
 
 def _signed(wallet: Wallet, event: ev.TransactionSigned, now_us: int) -> Wallet:
-    attempt = Attempt(
-        number=event.attempt,
-        purpose=event.purpose,
-        hash=event.hash,
-        raw=event.raw,
-        gas=event.gas,
-        fees=event.fees,
-        signed_us=now_us,
-    )
     if event.attempt > 1:
         slot = _pending_slot(wallet, event.nonce, event.action_id)
         if event.attempt != slot.newest.number + 1:
             raise BrokenFold(f"attempt {event.attempt} at nonce {event.nonce} follows attempt {slot.newest.number}")
-        return _with_slot(wallet, replace(slot, attempts=(*slot.attempts, attempt)))
+        return _with_slot(wallet, replace(slot, attempts=(*slot.attempts, _attempt_of(wallet, event, now_us))))
     deciding = wallet.deciding
     if deciding is None or deciding.action_id != event.action_id:
         raise BrokenFold(f"{event.action_id} is signed without having been decided")
@@ -155,7 +152,8 @@ def _signed(wallet: Wallet, event: ev.TransactionSigned, now_us: int) -> Wallet:
         kind=deciding.kind,
         nonce=event.nonce,
         spend_wei=deciding.spend_wei,
-        attempts=(attempt,),
+        operation=deciding.operation,
+        attempts=(_attempt_of(wallet, event, now_us),),
     )
     return replace(
         wallet,
@@ -163,6 +161,19 @@ def _signed(wallet: Wallet, event: ev.TransactionSigned, now_us: int) -> Wallet:
         slots=tuple(sorted((*wallet.slots, slot), key=_by_nonce)),
         next_nonce=max(event.nonce + 1, wallet.next_nonce or 0),
         actions=wallet.actions.add(now_us, 1),
+    )
+
+
+def _attempt_of(wallet: Wallet, event: ev.TransactionSigned, now_us: int) -> Attempt:
+    return Attempt(
+        number=event.attempt,
+        purpose=event.purpose,
+        hash=event.hash,
+        raw=event.raw,
+        gas=event.gas,
+        fees=event.fees,
+        signed_us=now_us,
+        value_wei=event.value_wei if event.to != wallet.address else 0,
     )
 
 
@@ -184,7 +195,10 @@ def _mined(wallet: Wallet, event: ev.TransactionMined, now_us: int) -> Wallet:
     )
     cost_wei = event.gas_used * event.gas_price_wei
     return replace(
-        _with_slot(wallet, included), gas_spent=wallet.gas_spent.add(now_us, cost_wei), parked_until_wei=None
+        _with_slot(wallet, included),
+        gas_spent=wallet.gas_spent.add(now_us, cost_wei),
+        value_spent=wallet.value_spent.add(now_us, included.moved_wei) if included.moved_wei else wallet.value_spent,
+        parked_until_wei=None,
     )
 
 
@@ -222,7 +236,7 @@ def _resynced(wallet: Wallet, event: ev.NonceResynced, now_us: int) -> Wallet:
 
 def _succeeded(wallet: Wallet, event: ev.ActionSucceeded, now_us: int) -> Wallet:
     slot = _slot_of(wallet, event.action_id)
-    spend_wei = _pending_of(slot).spend_wei
+    spend_wei = _pending_of(slot).counted_tokens
     wallet = _with_outcome(wallet, slot, "succeeded")
     return replace(
         wallet,
@@ -233,10 +247,11 @@ def _succeeded(wallet: Wallet, event: ev.ActionSucceeded, now_us: int) -> Wallet
 
 def _failed(wallet: Wallet, event: ev.ActionFailed, now_us: int) -> Wallet:
     wallet = _with_outcome(wallet, _slot_of(wallet, event.action_id), "failed")
+    if event.retry_us is not None and event.retry_us < wallet.next_turn_us:
+        wallet = replace(wallet, next_turn_us=event.retry_us, scheduled_us=now_us)
     return replace(
         wallet,
         breaker=after_error(wallet.breaker) if event.counts else wallet.breaker,
-        next_turn_us=wallet.next_turn_us if event.retry_us is None else min(wallet.next_turn_us, event.retry_us),
         last_error=event.reason,
     )
 
@@ -266,7 +281,12 @@ def _probing(wallet: Wallet, event: ev.BreakerProbing, now_us: int) -> Wallet:
 
 def _reset(wallet: Wallet, event: ev.BreakerReset, now_us: int) -> Wallet:
     return replace(
-        wallet, breaker=Closed(), parked_until_wei=None, next_turn_us=min(wallet.next_turn_us, now_us), rest=""
+        wallet,
+        breaker=Closed(),
+        parked_until_wei=None,
+        next_turn_us=min(wallet.next_turn_us, now_us),
+        scheduled_us=now_us,
+        rest="",
     )
 
 

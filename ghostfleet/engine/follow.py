@@ -9,26 +9,26 @@ from functools import partial
 
 import msgspec
 
-from ghostfleet.chain import transactions
 from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.slot import Included, Look, Pending, Replace, SendAgain, Slot, Wait, next_step
 from ghostfleet.domain.state import Candidate
 from ghostfleet.domain.values import AnswerClass, Receipt
 from ghostfleet.domain.wallet import Wallet
-from ghostfleet.engine import receipts
+from ghostfleet.engine import cancels, receipts
+from ghostfleet.engine.funds import can_be_pushed
 from ghostfleet.engine.gaps import fill_gap
 from ghostfleet.engine.outsiders import Taker, find_taker
 from ghostfleet.engine.ports import Broadcast
 from ghostfleet.engine.pursuit import Pursuit
 from ghostfleet.engine.replacements import NoReplacement, replacement
-from ghostfleet.engine.trouble import park
+from ghostfleet.engine.signing import ERROR_CLASSES, NoKey
 from ghostfleet.engine.world import World
 
 LOW_NONCE_LOOKS = 3
 """Looks at a chain nonce below our lowest open slot before the gap is believed: nodes lag."""
 FINALITIES_WITHOUT_A_TRACE = 2
-"""A used nonce that no node can explain ends its slot after so many times the finality depth."""
+"""A used nonce that no node could explain, at any look, ends its slot after so many times the finality depth."""
 TAKEN = frozenset({AnswerClass.ACCEPTED, AnswerClass.ALREADY_KNOWN})
 
 
@@ -52,16 +52,25 @@ class Follower:
             await self._watch_included()
             pending = self._wallet.pending
             if not pending:
-                self._pursuits.clear()
+                for nonce in list(self._pursuits):
+                    self._drop(nonce)
                 if all(slot.settled for slot in self._wallet.included):
                     return
-            elif await self._include(pending):
+            elif await self._include(pending, everywhere=(due := self._push_is_due(pending))):
                 continue
-            elif self._push_is_due(pending):
+            elif due:
                 await self._push(pending)
                 if [slot.nonce for slot in self._wallet.pending] != [slot.nonce for slot in pending]:
                     continue
             await self._world.heads.changed(self._next_look_secs(), change)
+
+    async def broadcast_new(self, nonce: int) -> None:
+        """As `broadcast`, for bytes that have never left: their receipt is not looked for before a block names them."""
+        slot = self._wallet.slot(nonce)
+        if isinstance(slot, Pending):
+            self._pursuit(slot).unseen = slot.newest.hash
+            self._world.heads.unseen.leaves(slot.newest.hash)
+        await self.broadcast(nonce)
 
     async def broadcast(self, nonce: int) -> None:
         """Send the newest bytes of the slot at `nonce`, and record what the node said. Raises GateClosed, sending nothing.
@@ -74,7 +83,11 @@ class Follower:
         pursuit = self._pursuit(slot)
         newest = slot.newest
         sent = await self._world.chain.broadcast(
-            newest.raw, newest.hash, sync=self._world.chain_rules.realtime, rather_not=slot.accepted_by
+            newest.raw,
+            newest.hash,
+            sync=self._world.chain_rules.realtime,
+            rather_not=slot.accepted_by,
+            sender=self._name,
         )
         pursuit.sent = True
         pursuit.pushed_at = asyncio.get_running_loop().time()
@@ -144,9 +157,17 @@ class Follower:
             partial(decisions.settle, name=self._name, nonce=slot.nonce, rules=rules, counts=counts)
         )
 
-    async def _include(self, pending: tuple[Pending, ...]) -> bool:
-        """Look for receipts of every attempt of every open slot. True when one was found and recorded."""
-        hashes = [(slot, attempt.hash) for slot in pending for attempt in slot.attempts]
+    async def _include(self, pending: tuple[Pending, ...], *, everywhere: bool) -> bool:
+        """Look for receipts of open slots, `everywhere` or where a block may have them. True when one was recorded."""
+        unseen = self._world.heads.unseen
+        hashes = [
+            (slot, attempt.hash)
+            for slot in pending
+            for attempt in slot.attempts
+            if everywhere or attempt.hash not in unseen
+        ]
+        if not hashes:
+            return False
         answers = await asyncio.gather(*(self._world.chain.receipt(tx) for _, tx in hashes))
         found = False
         for slot in pending:
@@ -172,7 +193,7 @@ class Follower:
                         counts=counts,
                     )
                 )
-                self._pursuits.pop(slot.nonce, None)
+                self._drop(slot.nonce)
                 return True
         return False
 
@@ -185,14 +206,19 @@ class Follower:
         if nonce > lowest.nonce:
             await self._settle_by_nonce(lowest, pursuit)
             return
-        pursuit.used_nonce_looks, pursuit.used_since_block = 0, None
-        if not world.gate.is_open or world.dry_run or not await self._can_pay(lowest):
+        pursuit.used_nonce_looks = 0
+        pursuit.traced()
+        if not world.gate.lets(self._name) or world.dry_run:
+            return
+        if not await can_be_pushed(world, self._wallet, lowest, pursuit):
             return
         if nonce < lowest.nonce and await self._gap_filled(lowest, pursuit, nonce):
             return
         await self._carry_out(lowest, pursuit, gap_below=nonce < lowest.nonce)
         for slot in pending[1:]:
-            if slot.accepted != slot.newest.hash and self._pursuit(slot).due:
+            if self._given_up() and slot.newest.purpose == "action" and self._pursuit(slot).due:
+                await self._replace(slot, self._pursuit(slot), "cancel", "an operator asked for it")
+            elif slot.accepted != slot.newest.hash and self._pursuit(slot).due:
                 await self.broadcast(slot.nonce)
 
     async def _gap_filled(self, lowest: Pending, pursuit: Pursuit, nonce: int) -> bool:
@@ -242,6 +268,7 @@ class Follower:
             unknown_answers=pursuit.unknown_answers,
             sent_since_look=pursuit.sent and not failed,
             refused=pursuit.refused,
+            give_up=self._given_up(),
         )
 
     async def _replace(self, slot: Pending, pursuit: Pursuit, purpose: ev.Purpose, why: str) -> None:
@@ -249,11 +276,22 @@ class Follower:
         world, number = self._world, slot.newest.number
         head = await world.heads.first()
         try:
-            signed = await replacement(world, self._wallet, slot, purpose, pursuit.refused)
+            signed = await replacement(
+                world,
+                self._wallet,
+                slot,
+                purpose,
+                pursuit.refused,
+                in_any_case=self._given_up() and purpose == "cancel" and slot.newest.purpose == "action",
+            )
         except NoReplacement as obstacle:
             waited_secs = pursuit.retry_secs
             await self._say_once(slot, pursuit, obstacle.error_class, f"{why}, but {obstacle}")
-            await self.broadcast(slot.nonce)
+            if self._given_up() and obstacle.error_class == ERROR_CLASSES[NoKey]:
+                await cancels.leave_open(self._world, self._wallet, str(obstacle))
+                return
+            if slot.newest.purpose == "cancel" or not self._given_up():  # what nobody wants any more is not sent again
+                await self.broadcast(slot.nonce)
             pursuit.retry_secs = max(waited_secs, pursuit.retry_secs)
             pursuit.back_off(world.pace)
             return
@@ -271,18 +309,22 @@ class Follower:
         """
         world, head = self._world, await self._world.heads.first()
         pursuit.used_nonce_looks += 1
-        if pursuit.used_since_block is None:
-            pursuit.used_since_block = head.number
         if pursuit.used_nonce_looks < world.pace.settled_by_nonce_looks:
             return
         taker = await find_taker(world, self._wallet.address, slot.nonce)
         if taker is None:
+            pursuit.untraced(head.number)
             await self._say_once(
                 slot, pursuit, "nonce_used", f"nonce {slot.nonce} is used, and no node shows by which transaction"
             )
-            if head.number - pursuit.used_since_block >= FINALITIES_WITHOUT_A_TRACE * world.rules.finality_blocks:
+            blocks = head.number - pursuit.untraced_since_block
+            if (
+                blocks >= FINALITIES_WITHOUT_A_TRACE * world.rules.finality_blocks
+                and pursuit.untraced_looks >= world.pace.settled_by_nonce_looks
+            ):
                 await self._give_up(slot, None)
             return
+        pursuit.traced()
         if any(attempt.hash == taker.hash for attempt in slot.attempts):  # ours: its receipt is late
             said = f"{taker.hash} is in block {taker.block.number}, and no node shows its receipt there"
             await self._say_once(slot, pursuit, "receipt_missing", said)
@@ -306,28 +348,6 @@ class Follower:
 
         await self._world.live.commit(superseded)
 
-    async def _can_pay(self, slot: Pending) -> bool:
-        """Whether the wallet can pay for the slot's newest bytes; parks it when a node said no, unparks it when it can."""
-        world, wallet = self._world, self._wallet
-        pursuit = self._pursuit(slot)
-        if wallet.parked_until_wei is None:
-            if pursuit.refused is not AnswerClass.INSUFFICIENT_FUNDS:
-                return True
-            unsigned, _ = transactions.decode(slot.newest.raw)
-            need_wei = unsigned.call.value_wei + unsigned.gas * unsigned.fees.max_fee_wei
-            balance_wei = await world.chain.balance(wallet.address)
-            if balance_wei < need_wei:
-                await park(world, wallet.id, need_wei, balance_wei)
-                return False
-            pursuit.refused, pursuit.sent = None, False
-            return True
-        balance_wei = await world.chain.balance(wallet.address)
-        if balance_wei < wallet.parked_until_wei:
-            return False
-        await world.live.write(decisions.for_wallet(wallet.id, "", [ev.WalletUnparked(balance_wei=balance_wei)]))
-        pursuit.refused, pursuit.sent, pursuit.retry_at = None, False, 0.0
-        return True
-
     async def _say_once(self, slot: Pending, pursuit: Pursuit, error_class: str, message: str) -> None:
         news = f"{error_class} {slot.newest.number}"
         if news not in pursuit.said:
@@ -349,6 +369,12 @@ class Follower:
             pursuit.renew(slot.newest.number, block)
         return pursuit
 
+    def _drop(self, nonce: int) -> None:
+        """Nothing is left to pursue at this nonce."""
+        pursuit = self._pursuits.pop(nonce, None)
+        if pursuit is not None and pursuit.unseen is not None:
+            self._world.heads.unseen.forget(pursuit.unseen)
+
     def _retry_later(self, pursuit: Pursuit, sent: Broadcast) -> None:
         pursuit.refused = sent.cls
         pursuit.back_off(self._world.pace, sent.retry_after_secs or 0.0)
@@ -356,11 +382,15 @@ class Follower:
     def _push_is_due(self, pending: tuple[Pending, ...]) -> bool:
         """Asking by nonce and pool costs two calls: at once for bytes that are not out, else at a slower pace."""
         pursuits = [self._pursuit(slot) for slot in pending]
-        if self._world.gate.is_open and any(
-            not pursuit.sent or (pursuit.refused is not None and pursuit.due) for pursuit in pursuits
-        ):
-            return True
+        if self._world.gate.lets(self._name):
+            if any(not pursuit.sent or (pursuit.refused is not None and pursuit.due) for pursuit in pursuits):
+                return True
+            if pending[0].newest.purpose == "action" and self._given_up():
+                return True
         return asyncio.get_running_loop().time() >= pursuits[0].pushed_at + self._world.pace.push_secs
+
+    def _given_up(self) -> bool:
+        return cancels.asked_for(self._world.state, self._name)
 
     def _next_look_secs(self) -> float:
         now = asyncio.get_running_loop().time()

@@ -44,6 +44,6 @@ async def fill_gap(world: World, wallet: Wallet, nonce: int) -> bool:
         next_turn_us=wallet.next_turn_us,
     )
     unsigned = Unsigned(chain_id=world.chain_rules.chain_id, nonce=nonce, call=call, gas=gas, fees=fees)
-    signed = sign_attempt(world, wallet.id, decided.action_id, unsigned, number=1)
+    signed = await sign_attempt(world, wallet.id, decided.action_id, unsigned, number=1)
     await world.live.commit(partial(decisions.fill_gap, name=wallet.id, decided=decided, signed=signed))
     return True

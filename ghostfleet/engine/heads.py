@@ -7,9 +7,12 @@ remembered counts only when a second look, a poll later, tells the same story.
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from ghostfleet.domain.events import ChainReorganised
 from ghostfleet.domain.values import BlockRef, Head
 from ghostfleet.engine.ports import Chain
+from ghostfleet.engine.unseen import Unseen
 from ghostfleet.errors import GhostFleetError, TryAgain
 
 MAX_REMEMBERED = 1024
@@ -44,6 +47,12 @@ class Heads:
         self.head: Head | None = None
         self.fresh_at: float | None = None
         """Loop time of the last answer, for readiness."""
+        self.unseen = Unseen()
+        """Transactions that no block names so far."""
+
+    def tune(self, *, poll_secs: float, depth: int) -> None:
+        """Look so often, and walk back so far, from the next look on."""
+        self._poll_secs, self._depth = poll_secs, depth
 
     async def run(self) -> None:
         """Poll until cancelled. An endpoint that cannot answer is the edge's business."""
@@ -103,7 +112,7 @@ class Heads:
             parent = header
         for header in headers:
             if header is not None:
-                self._known[header.number] = header
+                self._remember(header)
         return parent
 
     async def _look(self, new: Head) -> None:
@@ -123,7 +132,7 @@ class Heads:
     async def _forward(self, head: Head, new: Head) -> None:
         if new.number - head.number > MAX_GAP:
             self._known.clear()
-            self.generation += 1
+            self._lose_track()
             self._accept([new])
             return
         between = await asyncio.gather(*(self._chain.head_at(n) for n in range(head.number + 1, new.number)))
@@ -150,9 +159,12 @@ class Heads:
         await self._reorganise(head, new, ancestor=new.number, branch=[])
 
     async def _suspect(self, head: Head, new: Head) -> None:
-        """A head on another branch: believed when two looks in a row lead to a branch that hangs together."""
-        branch = [new]
-        while branch[-1].number > 0 and len(branch) <= self._depth:
+        """A head on another branch: believed when two looks in a row lead to a branch that hangs together.
+
+        The branch is followed down to what fits, or to the oldest block remembered: of older ones nothing is known to be gone.
+        """
+        branch, oldest = [new], min(self._known)
+        while branch[-1].number > oldest and len(branch) <= self._depth:
             number = branch[-1].number - 1
             known = self._known.get(number)
             if known is not None and known.hash == branch[-1].parent:
@@ -177,22 +189,29 @@ class Heads:
                 new_head=BlockRef(new.number, new.hash),
             )
         )
-        self.generation += 1
+        self._lose_track()
         fitting = self._known.get(ancestor)
         linked = fitting is not None and (not branch or branch[0].parent == fitting.hash)
         for number in [number for number in self._known if number > ancestor or not linked]:
             del self._known[number]
         self._accept(branch or [new])
 
+    def _lose_track(self) -> None:
+        """What was canonical may no longer be, and any transaction may be in a block."""
+        self.generation += 1
+        self.unseen.lost_track()
+
     def _accept(self, blocks: list[Head]) -> None:
+        self.unseen.came(blocks)
         for block in blocks:
             self._remember(block)
-        self.head = blocks[-1]
+        self.head = self._known[blocks[-1].number]
         self._suspected, self._lower_looks = None, 0
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
     def _remember(self, block: Head) -> None:
-        self._known[block.number] = block
+        """Without its transactions: of a thousand blocks of a busy chain these are too many to keep."""
+        self._known[block.number] = msgspec.structs.replace(block, transactions=None)
         while len(self._known) > MAX_REMEMBERED:
             del self._known[min(self._known)]

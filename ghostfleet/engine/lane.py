@@ -7,26 +7,38 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import msgspec
 
 from ghostfleet.chain.edge import GateClosed, RpcRefused
-from ghostfleet.domain import decisions
+from ghostfleet.domain import decisions, throttle
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.breaker import Tripped
 from ghostfleet.domain.decisions import Refused
+from ghostfleet.domain.limits import NOTHING
 from ghostfleet.domain.schedule import next_turn
 from ghostfleet.domain.state import Candidate
 from ghostfleet.domain.values import SECOND_US, AnswerClass, JsonObject, Unsigned, WalletId, encode_json
 from ghostfleet.domain.wallet import Wallet
+from ghostfleet.engine.duties import Duty
+from ghostfleet.engine.errands import run_errands
 from ghostfleet.engine.follow import Follower
+from ghostfleet.engine.in_force import Tuning
 from ghostfleet.engine.outsiders import note_outside_transactions
-from ghostfleet.engine.signing import GIVEAWAY_GAS, estimate_gas, sign_attempt
+from ghostfleet.engine.signing import (
+    ERROR_CLASSES,
+    GIVEAWAY_GAS,
+    NotAllowed,
+    estimate_gas,
+    sign_attempt,
+)
 from ghostfleet.engine.trouble import describe, park, revert_reason
 from ghostfleet.engine.view import TurnView
 from ghostfleet.engine.world import World
 from ghostfleet.errors import StopService, TryAgain
-from ghostfleet.plugins.api import Action, ChainView, Rest, WalletFacts
+from ghostfleet.keys.far import SignerUnavailable, WrongSignature
+from ghostfleet.plugins.api import Action, ChainView, Plugin, Rest, WalletFacts
 
 LONGEST_NAP_SECS = 60.0
 """A waiting lane looks at the clock and the state at least this often, so that a clock that jumps cannot strand it."""
@@ -36,8 +48,10 @@ MOVED_ON_SECS = 0.05
 
 @dataclass(frozen=True)
 class Observed:
-    """What a turn saw before deciding. `nonce` is the chain's next one, pooled transactions included."""
+    """What a turn saw before deciding, under which settings. `nonce` is the chain's next, its pool included."""
 
+    wallet: Wallet
+    tuning: Tuning
     facts: WalletFacts
     view: msgspec.Struct
     nonce: int
@@ -77,6 +91,8 @@ class Lane:
         self._world = world
         self._view = view
         self._follower = Follower(name, world)
+        self._silent_secs = 0.0
+        """How long a signer that does not answer is left alone; 0 while it answers."""
 
     @property
     def wallet(self) -> Wallet:
@@ -84,16 +100,27 @@ class Lane:
 
     async def run(self) -> None:
         """Turn after turn. What passes by itself is waited for; a defect goes up to the supervisor."""
-        while not (self.wallet.retired and not self.wallet.slots):
+        while not self.over:
             try:
                 await self._turn()
             except (GateClosed, Refused):
                 await asyncio.sleep(MOVED_ON_SECS)
+            except SignerUnavailable as silence:
+                await self._wait_for_signer(silence)
             except (TryAgain, RpcRefused):
                 await self._nap(self._world.pace.first_retry_secs)
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do for this wallet, unless somebody asks for something new."""
+        return self.wallet.retired and not self.wallet.slots and self.name not in self._world.duties
+
     async def _turn(self) -> None:
         await self._follower.follow()
+        duty = self._world.duties.get(self.name)
+        if duty is not None:
+            await self._serve(duty)
+            return
         if not await self._turn_comes():
             return
         observed = await self._observe()
@@ -103,20 +130,38 @@ class Lane:
         prepared = await self._prepare(observed, decision)
         if prepared is None:
             return
-        signed = self._sign(prepared)
+        signed = await self._sign(prepared)
+        if signed is None:
+            return
         await self._record(signed)
-        await self._follower.broadcast(signed.transaction.nonce)
+        await self._follower.broadcast_new(signed.transaction.nonce)
+
+    async def _serve(self, duty: Duty) -> None:
+        """The next errands of an operation in place of a turn; one that is refused by a state that moved on is over."""
+        if self._world.dry_run:
+            duty.waiting = "this is a dry run, which signs and sends nothing"
+        if self._world.dry_run or not self._world.gate.lets(self.name):
+            await self._nap(self._world.pace.look_secs)
+            return
+        outcome = await run_errands(self._world, self.name, duty)
+        for nonce in outcome.opened:
+            await self._follower.broadcast_new(nonce)
+        if outcome.wait_secs:
+            await self._nap(outcome.wait_secs)
 
     async def _turn_comes(self) -> bool:
         """Whether the wallet may act now. Otherwise waits for a while and says no."""
         world, wallet = self._world, self.wallet
-        if not world.gate.is_open:
-            await (self._nap(world.pace.look_secs) if wallet.slots else world.gate.opened())
+        if not world.gate.lets(self.name):
+            await (self._nap(world.pace.look_secs) if wallet.slots else self._passable())
+            return False
+        if world.state.fleet.paused is not None:  # it may send for an operation, and that asks nothing of it now
+            await self._nap(world.pace.look_secs)
             return False
         if wallet.parked_until_wei is not None and not await self._funded(wallet.parked_until_wei):
             await self._nap(world.pace.park_secs)
             return False
-        due_us = wallet.next_turn_us
+        due_us = throttle.due_us(wallet, world.state.fleet.throttles)
         if isinstance(wallet.breaker, Tripped):
             due_us = max(due_us, wallet.breaker.until_us)
         wait_us = due_us - world.clock.now_us()
@@ -127,8 +172,8 @@ class Lane:
 
     async def _observe(self) -> Observed | None:
         """Read what the decision needs, in one batch. None when the protocol could not be read; that is recorded."""
-        world, wallet = self._world, self.wallet
-        plugin = world.plugins[wallet.plugin]
+        world, wallet, tuning = self._world, self.wallet, self._world.in_force.now
+        plugin = tuning.plugins[wallet.plugin]
         facts = WalletFacts(
             id=WalletId(wallet.id),
             address=wallet.address,
@@ -150,15 +195,16 @@ class Lane:
             return None
         if await note_outside_transactions(world, wallet, nonce):
             nonce = self.wallet.next_nonce or nonce
-        return Observed(facts=msgspec.structs.replace(facts, balance_wei=balance_wei), view=view, nonce=nonce)
+        facts = msgspec.structs.replace(facts, balance_wei=balance_wei)
+        return Observed(wallet=wallet, tuning=tuning, facts=facts, view=view, nonce=nonce)
 
     def _decide(self, observed: Observed) -> Decision:
         """Ask the plugin, with a seed that is recorded."""
-        world, wallet = self._world, self.wallet
+        world, wallet, tuning = self._world, observed.wallet, observed.tuning
         seed = world.entropy.seed()
         random = world.random(seed)
-        profile = world.profiles[wallet.profile]
-        choice = world.plugins[wallet.plugin].decide(observed.view, observed.facts, profile, random)
+        profile = tuning.profiles[wallet.profile]
+        choice = tuning.plugins[wallet.plugin].decide(observed.view, observed.facts, profile, random)
         now_us = world.clock.now_us()
         turn = next_turn(profile, now_us, random)
         rest_us = int((choice.secs or 0) * SECOND_US) if isinstance(choice, Rest) else 0
@@ -174,7 +220,7 @@ class Lane:
         try:
             gas = await estimate_gas(world, wallet, choice)
         except RpcRefused as refused:
-            await self._refused_in_estimation(decided, refused)
+            await self._refused_in_estimation(decided, refused, observed.tuning.plugins[decided.plugin])
             return None
         fees = await world.fees.suggest(await world.heads.first())
         need_wei = choice.call.value_wei + gas * fees.max_fee_wei
@@ -188,10 +234,25 @@ class Lane:
         unsigned = Unsigned(chain_id=world.chain_rules.chain_id, nonce=nonce, call=choice.call, gas=gas, fees=fees)
         return Prepared(decided=decided, unsigned=unsigned)
 
-    def _sign(self, prepared: Prepared) -> Recordable:
-        """The transaction's final bytes. From here on they are what is sent, however often."""
-        signed = sign_attempt(self._world, self.name, prepared.decided.action_id, prepared.unsigned, number=1)
-        return Recordable(decided=prepared.decided, transaction=signed)
+    async def _sign(self, prepared: Prepared) -> Recordable | None:
+        """The transaction's final bytes. From here on they are what is sent, however often. None when they may not be signed."""
+        decided = prepared.decided
+        try:
+            signed = await sign_attempt(self._world, self.name, decided.action_id, prepared.unsigned, number=1)
+        except (NotAllowed, WrongSignature) as refused:
+            await self._reject(decided, ERROR_CLASSES[type(refused)], str(refused), counts=True)
+            return None
+        self._silent_secs = 0.0
+        return Recordable(decided=decided, transaction=signed)
+
+    async def _wait_for_signer(self, silence: SignerUnavailable) -> None:
+        """Whoever signs is not there: said once, and asked again ever later. No nonce is spent, and no error counted."""
+        world = self._world
+        if not self._silent_secs:
+            error = ev.ErrorRecorded(error_class=ERROR_CLASSES[SignerUnavailable], message=describe(silence))
+            await world.live.write(decisions.for_wallet(self.name, "", [error]))
+        self._silent_secs = min(max(2 * self._silent_secs, world.pace.first_retry_secs), world.pace.longest_retry_secs)
+        await self._nap(self._silent_secs)
 
     async def _record(self, signed: Recordable) -> None:
         """Decision and bytes, durable, before the first byte leaves."""
@@ -203,7 +264,7 @@ class Lane:
     async def _within_limits(self, wallet: Wallet) -> bool:
         """Whether one more action fits; otherwise the wallet rests until one does."""
         world, now_us = self._world, self._world.clock.now_us()
-        reached = decisions.limit_reached(wallet, Candidate(world.state), world.rules, 0, 0, now_us)
+        reached = decisions.limit_reached(wallet, Candidate(world.state), world.rules, NOTHING, now_us)
         if reached is None:
             return True
         rested = ev.WalletRested(reason=reached.reason, until_us=max(reached.room_at_us, now_us + SECOND_US))
@@ -224,9 +285,8 @@ class Lane:
             events.append(ev.BalanceObserved(balance_wei=observed.facts.balance_wei))
         await self._world.live.write(decisions.for_wallet(self.name, "", events))
 
-    async def _refused_in_estimation(self, decided: ev.ActionDecided, refused: RpcRefused) -> None:
+    async def _refused_in_estimation(self, decided: ev.ActionDecided, refused: RpcRefused, plugin: Plugin[Any]) -> None:
         """The node says now that it would fail: no nonce is spent. Whose fault it is, the plugin knows."""
-        plugin = self._world.plugins[decided.plugin]
         if refused.answer.cls is AnswerClass.INSUFFICIENT_FUNDS:
             await self._short_of_funds(decided)
             return
@@ -272,7 +332,7 @@ class Lane:
         await world.live.write(decisions.for_wallet(self.name, "", [error, rested]))
 
     def _decided(self, observed: Observed, decision: Decision, action: Action) -> ev.ActionDecided:
-        wallet, world = self.wallet, self._world
+        wallet = observed.wallet
         seen: JsonObject = {"wallet": observed.facts, "view": observed.view}
         return ev.ActionDecided(
             action_id=f"{wallet.id}/{wallet.decisions + 1}",
@@ -282,12 +342,22 @@ class Lane:
             seed=decision.seed,
             observation=msgspec.json.decode(encode_json(seen)),
             profile=wallet.profile,
-            config_digest=world.config_digest,
+            config_digest=observed.tuning.config_digest,
             call=action.call,
             spend_wei=action.spend_wei,
             balance_wei=observed.facts.balance_wei,
             next_turn_us=decision.next_turn_us,
         )
+
+    async def _passable(self) -> None:
+        """Wait for the gate, or for a nudge."""
+        self.nudge.clear()
+        waits = [asyncio.ensure_future(it) for it in (self._world.gate.passable(self.name), self.nudge.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _nap(self, secs: float) -> None:
         """Wait, but not past a new head while a slot may change, nor past a nudge."""

@@ -43,8 +43,14 @@ async def find_taker(world: World, address: Address, nonce: int) -> Taker | None
 
 
 async def note_outside_transactions(world: World, wallet: Wallet, chain_nonce: int) -> bool:
-    """Where the chain's next nonce is ahead of the log's: name what was sent from outside, and go on from there."""
+    """Where the chain's next nonce is ahead of the log's: name what was sent from outside, and go on from there.
+
+    It is asked a second time: what one answer says too much would leave a gap.
+    """
     if wallet.next_nonce is None or chain_nonce <= wallet.next_nonce or wallet.pending:
+        return False
+    chain_nonce = min(chain_nonce, await world.chain.nonce(wallet.address, "pending"))
+    if chain_nonce <= wallet.next_nonce:
         return False
     seen: list[ev.Event] = []
     for nonce in range(wallet.next_nonce, min(chain_nonce, wallet.next_nonce + MAX_NAMED)):

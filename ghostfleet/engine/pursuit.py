@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from ghostfleet.domain.values import AnswerClass
-from ghostfleet.engine.world import Pace
+from ghostfleet.domain.values import AnswerClass, Hash
+from ghostfleet.engine.in_force import Pace
 
 
 @dataclass
@@ -17,8 +17,11 @@ class Pursuit:
     refused: AnswerClass | None = None
     unknown_answers: int = 0
     used_nonce_looks: int = 0
-    used_since_block: int | None = None
+    untraced_looks: int = 0
+    untraced_since_block: int = 0
     low_nonce_looks: int = 0
+    unseen: Hash | None = None
+    """Its first attempt, whose receipt is not looked for before a block names it."""
     pushed_at: float = 0.0
     retry_secs: float = 0.0
     retry_at: float = 0.0
@@ -32,6 +35,16 @@ class Pursuit:
         self.attempt, self.since_block = attempt, block
         self.sent, self.refused, self.unknown_answers = False, None, 0
         self.retry_secs = self.retry_at = 0.0
+
+    def untraced(self, block: int) -> None:
+        """The nonce is used, and no node shows by which transaction: once more, or for the first time."""
+        if not self.untraced_looks:
+            self.untraced_since_block = block
+        self.untraced_looks += 1
+
+    def traced(self) -> None:
+        """Some node has shown it, or the nonce is not used: the next look without a trace is the first again."""
+        self.untraced_looks = 0
 
     def back_off(self, pace: Pace, at_least_secs: float = 0.0) -> None:
         """Try again later, and later each time, up to the longest wait."""

@@ -24,17 +24,31 @@ class ConfiguredWallet(msgspec.Struct, frozen=True, kw_only=True):
     plugin: str
 
 
-class Start(msgspec.Struct, frozen=True, kw_only=True):
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What the settings want of the log, redacted."""
+
+    config_digest: str
+    settings: JsonObject
+    wallets: tuple[ConfiguredWallet, ...]
+    paused_by_config: bool
+
+
+class Start(Wanted, frozen=True, kw_only=True):
     """What a start knows once it has read its settings and asked the chain who it is."""
 
     release: str
-    config_digest: str
-    settings: JsonObject
     chain_id: int
     genesis_hash: Hash
-    wallets: tuple[ConfiguredWallet, ...]
-    paused_by_config: bool
     dry_run: bool
+
+
+class Change(Wanted, frozen=True, kw_only=True):
+    """What a reload knows: settings that differ from those in force, how, and who wants them."""
+
+    changes: tuple[JsonObject, ...]
+    was_paused_by_config: bool
+    actor: str
+    reason: str
 
 
 class WrongChain(StopService):
@@ -85,7 +99,31 @@ def start_events(
     return [*events, *_config_pause(state, start), *_wallet_events(state, now_us, start, known, profiles, random)]
 
 
-def _config_pause(state: Candidate, start: Start) -> list[ev.NewEvent]:
+def change_events(
+    state: Candidate,
+    now_us: int,
+    *,
+    change: Change,
+    known: Sequence[str],
+    profiles: Mapping[str, Profile],
+    random: Random,
+) -> list[ev.NewEvent]:
+    """Settings, pause and wallets as they are from this reload on. Raises AddressChanged.
+
+    A pause follows the settings only when they change their mind about it: an operator may have had another since."""
+    applied = ev.ConfigApplied(
+        digest=change.config_digest,
+        settings=change.settings,
+        changes=change.changes,
+        actor=change.actor,
+        reason=change.reason,
+    )
+    paused = _config_pause(state, change) if change.paused_by_config != change.was_paused_by_config else []
+    wallets = _wallet_events(state, now_us, change, known, profiles, random)
+    return [ev.NewEvent(ev.FLEET_STREAM, applied), *paused, *wallets]
+
+
+def _config_pause(state: Candidate, start: Wanted) -> list[ev.NewEvent]:
     """`global_pause` in the settings pauses; without it a pause of the settings ends, one of an operator does not."""
     paused = state.fleet.paused
     if start.paused_by_config:
@@ -96,7 +134,7 @@ def _config_pause(state: Candidate, start: Start) -> list[ev.NewEvent]:
 
 
 def _wallet_events(
-    state: Candidate, now_us: int, start: Start, known: Sequence[str], profiles: Mapping[str, Profile], random: Random
+    state: Candidate, now_us: int, start: Wanted, known: Sequence[str], profiles: Mapping[str, Profile], random: Random
 ) -> list[ev.NewEvent]:
     events: list[ev.NewEvent] = []
     for configured in start.wallets:
@@ -129,7 +167,7 @@ def _wallet_events(
     return events
 
 
-def _limits_asked_again(wallet: Wallet, now_us: int, start: Start, state: Candidate) -> list[ev.NewEvent]:
+def _limits_asked_again(wallet: Wallet, now_us: int, start: Wanted, state: Candidate) -> list[ev.NewEvent]:
     """A rest that a limit of other settings imposed ends: the limits of these may leave room."""
     if start.config_digest == state.fleet.config_digest or not wallet.rest.startswith(LIMIT_REACHED):
         return []

@@ -1,17 +1,23 @@
 """What an operator can ask of the running fleet: pause, resume, reset, and how it is."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
+from ghostfleet.domain.profile import Profile
 from ghostfleet.domain.state import Candidate, State
+from ghostfleet.domain.values import JsonObject
+from ghostfleet.engine import tokens
+from ghostfleet.engine.commands import KeyReused, earlier, obey
 from ghostfleet.engine.gate import Gate
 from ghostfleet.engine.heads import Heads
-from ghostfleet.engine.ports import AdminCommand, Check, EndpointStatus
+from ghostfleet.engine.in_force import InForce
+from ghostfleet.engine.ports import AdminCommand, Check, EndpointStatus, InFlight, Obeyed, Reloaded
+from ghostfleet.engine.reloading import NothingToReload, Reloader
 from ghostfleet.engine.state import LiveState
-from ghostfleet.errors import BadInput, GhostFleetError
+from ghostfleet.errors import BadInput, GhostFleetError, TryAgain
 
 HEAD_TOO_OLD_SECS = 30.0
 """Without an answer about the head for so long the service is not ready."""
@@ -19,6 +25,18 @@ HEAD_TOO_OLD_SECS = 30.0
 
 class UnknownWallet(BadInput):
     """There is no wallet of that id in the log."""
+
+
+class UnknownEndpoint(BadInput):
+    """There is no endpoint of that name in the settings in force."""
+
+
+class LastEndpoint(BadInput):
+    """Nobody would be left to ask: no other endpoint is well and not drained. Restore one, or say that it is meant (`last`)."""
+
+
+class NotBegun(TryAgain):
+    """The service has not begun: it waits for an endpoint, to check the chain against the log. Ask again."""
 
 
 class FleetService:
@@ -32,14 +50,21 @@ class FleetService:
         heads: Heads,
         nudge: Callable[[str], None],
         endpoints: Callable[[], Sequence[EndpointStatus]],
+        in_force: InForce,
         dry_run: bool,
+        reloader: Reloader | None = None,
+        stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._live = live
         self._gate = gate
         self._heads = heads
         self._nudge = nudge
         self._endpoints = endpoints
+        self._in_force = in_force
         self._dry_run = dry_run
+        self._reloader = reloader
+        self._stop = stop
+        self.stop_reason = "asked to stop"
         self._started = asyncio.get_running_loop().time()
         self.begun = False
         """Whether the chain was checked against the log and the lanes run."""
@@ -58,32 +83,62 @@ class FleetService:
     def dry_run(self) -> bool:
         return self._dry_run
 
-    async def pause(self, command: AdminCommand) -> ev.Recorded:
-        """Durable, and nothing leaves any more, when it returns.
+    @property
+    def rules(self) -> decisions.Rules:
+        return self._in_force.now.rules
+
+    @property
+    def profiles(self) -> Mapping[str, Profile]:
+        return self._in_force.now.profiles
+
+    async def pause(self, command: AdminCommand) -> Obeyed:
+        """Durable, and nothing leaves any more, when it returns; except that a repeated one changes nothing.
 
         A log that cannot take it leaves the gate shut all the same, and gets it when it takes events again.
         """
+        before = earlier(self.state, command)
+        if before is not None:
+            return before
         self._gate.shut()
+        self._gate.permit(frozenset())  # a running operation stops with everything else
         try:
-            recorded = await self._live.commit(partial(_paused, command=command))
+            done = await obey(self._live, command, partial(_paused, command=command))
+        except KeyReused:
+            self._gate.permit(self.state.fleet.permitted)
+            self._open_unless_paused()
+            raise
         except GhostFleetError:
             self._unwritten_pause = command
+            self._gate.shut()  # a resume that was recorded meanwhile, be it of a reload, opened it
             raise
         if self.state.fleet.paused is not None:  # else a resume came right after, and has the last word
             await self._gate.close()
-        return recorded[-1]
+        else:
+            self._open_unless_paused()
+        return done
 
-    async def resume(self, command: AdminCommand) -> ev.Recorded:
+    async def resume(self, command: AdminCommand) -> Obeyed:
         """Ends a pause, whoever asked for it, also one that the log could not take."""
+        before = earlier(self.state, command)
+        if before is not None:
+            return before
         unwritten, self._unwritten_pause = self._unwritten_pause, None
         try:
-            recorded = await self._live.commit(partial(_resumed, command=command))
+            done = await obey(self._live, command, partial(_resumed, command=command))
         except GhostFleetError:
             self._unwritten_pause = self._unwritten_pause or unwritten
             raise
-        if self.state.fleet.paused is None:  # else a pause came right after
+        self._open_unless_paused()
+        return done
+
+    def _open_unless_paused(self) -> None:
+        """A pause may have come right after, recorded or not; then it holds."""
+        if self.state.fleet.paused is None and self._unwritten_pause is None:
             self._gate.open()
-        return recorded[-1]
+
+    def in_flight(self) -> InFlight:
+        """What has left the process and has no answer yet."""
+        return self._gate.in_flight
 
     async def log_recovered(self) -> None:
         """The log takes events again: what it missed is written now."""
@@ -91,11 +146,77 @@ class FleetService:
         if unwritten is not None:
             await self.pause(unwritten)
 
-    async def reset(self, command: AdminCommand) -> ev.Recorded:
+    async def reset(self, command: AdminCommand) -> Obeyed:
         """Closes the breaker of the target wallet and ends its parking. Raises UnknownWallet."""
-        recorded = await self._live.commit(partial(_reset, command=command))
+        done = await obey(self._live, command, partial(_reset, command=command))
         self._nudge(command.target)
-        return recorded[-1]
+        return done
+
+    async def reset_all(self, command: AdminCommand) -> Obeyed:
+        """The same for every wallet that needs it, in one commit; the effects name them."""
+        names = tuple(self.state.wallets)
+        done = await obey(self._live, command, partial(_reset_all, names=names, command=command))
+        for name in names:
+            self._nudge(name)
+        return done
+
+    async def throttle(self, command: AdminCommand, factor: float) -> Obeyed:
+        """The fleet goes at this factor of its pace from here on."""
+        return await obey(self._live, command, partial(_throttled, factor=factor, command=command))
+
+    async def drain(self, command: AdminCommand, *, last: bool = False) -> Obeyed:
+        """The target endpoint gets no new request. `last` says that it may be the last one that could be asked.
+
+        Raises UnknownEndpoint, LastEndpoint."""
+        others = frozenset(it.name for it in self._endpoints() if it.healthy) - {command.target}
+        return await obey(
+            self._live, command, partial(_drained, self._known_endpoint, others=others, last=last, command=command)
+        )
+
+    async def restore(self, command: AdminCommand) -> Obeyed:
+        """The target endpoint may be asked again. Raises UnknownEndpoint."""
+        return await obey(self._live, command, partial(_restored, self._known_endpoint, command=command))
+
+    def _known_endpoint(self, state: Candidate, name: str) -> None:
+        known = [it.name for it in self._endpoints()]
+        if name not in known and name not in state.fleet.drained_endpoints:
+            raise UnknownEndpoint(f"there is no endpoint {name!r}; there are {', '.join(known)}")
+
+    async def reload(self, command: AdminCommand) -> Reloaded:
+        """Reads the settings again and applies all that differs, or nothing. Raises what Reloader.reload does."""
+        if self._reloader is None:
+            raise NothingToReload("this service was not started from a settings file")
+        if not self.begun:
+            raise NotBegun("the service waits for the chain before it acts by the settings it has")
+        return await self._reloader.reload(command, held=lambda: self._unwritten_pause is not None)
+
+    def settings(self) -> JsonObject:
+        """The settings in force, redacted; empty where there is no file."""
+        return self._reloader.loaded.redacted if self._reloader is not None else {}
+
+    async def create_token(self, command: AdminCommand, created: ev.AdminTokenCreated) -> Obeyed:
+        """The token is valid when it returns. Raises TokenExists, TooManyTokens."""
+        return await tokens.create_token(self._live, command, created)
+
+    async def revoke_token(self, command: AdminCommand) -> Obeyed:
+        """The token of the target's name is not valid any more when it returns. Raises UnknownToken."""
+        return await tokens.revoke_token(self._live, command)
+
+    async def check_in(self, command: AdminCommand) -> Obeyed:
+        """Somebody is there: the deadman's time starts anew."""
+        return await obey(self._live, command, partial(_checked_in, command=command))
+
+    async def stop(self, command: AdminCommand) -> Obeyed:
+        """The process ends as after SIGTERM, once this is recorded. A repeated one ends nothing that was started since."""
+        done = await obey(self._live, command, lambda _state, _now_us: [])
+        if not done.repeated:
+            self.stop_reason = f"asked to stop by {command.actor}" + (f": {command.reason}" if command.reason else "")
+            self._stop()
+        return done
+
+    async def locked_out(self, lockout: ev.AdminLockedOut, request_id: str) -> None:
+        """A lock-out is an event."""
+        await self._live.write([ev.NewEvent(ev.FLEET_STREAM, lockout, request_id)])
 
     async def refused(self, command: AdminCommand, why: str) -> None:
         """A refused command is an event too."""
@@ -134,7 +255,7 @@ class FleetService:
 
     def _endpoint_check(self) -> Check:
         endpoints = self._endpoints()
-        if any(endpoint.healthy for endpoint in endpoints):
+        if any(endpoint.healthy and not endpoint.drained for endpoint in endpoints):
             return Check("endpoints", True)
         return Check("endpoints", False, "; ".join(f"{it.name}: {it.reason}" for it in endpoints) or "none configured")
 
@@ -142,28 +263,52 @@ class FleetService:
         return Check("started", self.begun, "" if self.begun else "waiting for the chain before any wallet acts")
 
 
-def _received(command: AdminCommand) -> ev.NewEvent:
-    received = ev.AdminCommandReceived(
-        command=command.command,
-        actor=command.actor,
-        remote=command.remote,
-        request_id=command.request_id,
-        target=command.target,
-        reason=command.reason,
-    )
-    return ev.NewEvent(ev.FLEET_STREAM, received, command.request_id)
+def _checked_in(state: Candidate, now_us: int, *, command: AdminCommand) -> list[ev.NewEvent]:
+    return [ev.NewEvent(ev.FLEET_STREAM, ev.OperatorCheckedIn(actor=command.actor), command.request_id)]
 
 
 def _paused(state: Candidate, now_us: int, *, command: AdminCommand) -> list[ev.NewEvent]:
-    return [_received(command), *decisions.pause(state, command.actor, command.reason, command.request_id)]
+    return decisions.pause(state, command.actor, command.reason, command.request_id)
 
 
 def _resumed(state: Candidate, now_us: int, *, command: AdminCommand) -> list[ev.NewEvent]:
-    return [_received(command), *decisions.resume(state, command.actor, command.reason, command.request_id)]
+    return decisions.resume(state, command.actor, command.reason, command.request_id)
+
+
+def _throttled(state: Candidate, now_us: int, *, factor: float, command: AdminCommand) -> list[ev.NewEvent]:
+    return decisions.throttle(state, command.actor, factor, command.reason, command.request_id)
+
+
+def _drained(
+    known: Callable[[Candidate, str], None],
+    state: Candidate,
+    now_us: int,
+    *,
+    others: frozenset[str],
+    last: bool,
+    command: AdminCommand,
+) -> list[ev.NewEvent]:
+    known(state, command.target)
+    if not last and not others - set(state.fleet.drained_endpoints):
+        raise LastEndpoint(
+            f"no other endpoint than {command.target} could be asked: restore one, or say that it is meant"
+        )
+    return decisions.drain(state, command.target, command.actor, command.reason, command.request_id)
+
+
+def _restored(
+    known: Callable[[Candidate, str], None], state: Candidate, now_us: int, *, command: AdminCommand
+) -> list[ev.NewEvent]:
+    known(state, command.target)
+    return decisions.restore(state, command.target, command.actor, command.reason, command.request_id)
 
 
 def _reset(state: Candidate, now_us: int, *, command: AdminCommand) -> list[ev.NewEvent]:
     if state.wallet(command.target) is None:
         raise UnknownWallet(f"no wallet {command.target!r}; GET /admin/status lists them")
-    reset = ev.BreakerReset(actor=command.actor)
-    return [_received(command), ev.NewEvent(ev.wallet_stream(command.target), reset, command.request_id)]
+    return decisions.reset(state, (command.target,), command.actor, command.request_id)
+
+
+def _reset_all(state: Candidate, now_us: int, *, names: Sequence[str], command: AdminCommand) -> list[ev.NewEvent]:
+    needy = [name for name in names if decisions.needs_reset(decisions.require_wallet(state, name))]
+    return decisions.reset(state, needy, command.actor, command.request_id)

@@ -1,15 +1,35 @@
 """Which settings become which rules of the engine?"""
 
+from collections.abc import Mapping
+from typing import Any
+
+from ghostfleet.chain.endpoints import EndpointConfig
 from ghostfleet.chain.fees import FeeRules
 from ghostfleet.config.loaded import Loaded
+from ghostfleet.domain.allow_list import AllowList
 from ghostfleet.domain.breaker import BreakerPolicy
 from ghostfleet.domain.decisions import Rules
 from ghostfleet.domain.fleet import FleetPolicy
 from ghostfleet.domain.limits import Limits
 from ghostfleet.domain.slot import SlotPolicy
 from ghostfleet.domain.values import SECOND_US
+from ghostfleet.engine.in_force import ChainRules, Pace, Tuning
 from ghostfleet.engine.registration import ConfiguredWallet
-from ghostfleet.engine.world import ChainRules, Pace
+from ghostfleet.plugins.api import Plugin
+
+
+def tuning_of(loaded: Loaded, plugins: Mapping[str, Plugin[Any]]) -> Tuning:
+    """All that lanes take from these settings; `plugins` are the enabled ones, alive."""
+    return Tuning(
+        config_digest=loaded.digest,
+        rules=rules_of(loaded),
+        chain_rules=chain_rules_of(loaded),
+        pace=pace_of(loaded),
+        fee_rules=fee_rules_of(loaded),
+        profiles=loaded.profiles,
+        plugins=plugins,
+        allowed=allow_list_of(loaded, plugins),
+    )
 
 
 def rules_of(loaded: Loaded) -> Rules:
@@ -20,7 +40,14 @@ def rules_of(loaded: Loaded) -> Rules:
             actions_per_hour=safety.max_actions_per_hour,
             transactions_per_minute=limits.transactions_per_minute or 0,
             gas_wei_per_day=limits.gas_wei_per_wallet_per_day or 0,
+            value_wei_per_day=limits.value_wei_per_wallet_per_day or 0,
             tokens_per_day=limits.tokens_per_wallet_per_day or 0,
+            fleet_gas_wei_per_day=limits.fleet_gas_wei_per_day or 0,
+            fleet_value_wei_per_day=limits.fleet_value_wei_per_day or 0,
+            fleet_tokens_per_day=limits.fleet_tokens_per_day or 0,
+            gas_wei_per_action=limits.gas_wei_per_action or 0,
+            value_wei_per_action=limits.value_wei_per_action or 0,
+            tokens_per_action=limits.tokens_per_action or 0,
         ),
         breaker=BreakerPolicy(
             max_consecutive_errors=safety.max_consecutive_errors, cooldown_us=int(safety.cooldown_secs * SECOND_US)
@@ -51,6 +78,25 @@ def pace_of(loaded: Loaded) -> Pace:
     return Pace(push_secs=max(5 * block_secs, 1.0), park_secs=max(10 * loaded.tick_secs, 1.0))
 
 
+def poll_secs(loaded: Loaded) -> float:
+    """How often the head is asked for."""
+    return min(loaded.tick_secs, 1.0)
+
+
+def heads_depth(loaded: Loaded) -> int:
+    """How far back a reorganisation is followed, blocks."""
+    return 2 * loaded.chain.finality_blocks
+
+
+def endpoint_configs(loaded: Loaded) -> list[EndpointConfig]:
+    """The endpoints as the edge takes them."""
+    chain = loaded.chain
+    return [
+        EndpointConfig(name=it.name, url=it.url, max_requests_per_second=chain.max_requests_per_second)
+        for it in chain.endpoints
+    ]
+
+
 def fee_rules_of(loaded: Loaded) -> FeeRules:
     """How fees follow the base fee."""
     return FeeRules(cap_wei=loaded.fees.max_fee_wei, min_priority_fee_wei=loaded.fees.min_priority_fee_wei)
@@ -63,3 +109,11 @@ def configured_wallets(loaded: Loaded) -> tuple[ConfiguredWallet, ...]:
         for wallet in loaded.wallets
         if wallet.enabled
     )
+
+
+def allow_list_of(loaded: Loaded, plugins: Mapping[str, Plugin[Any]]) -> AllowList:
+    """What the settings name: the fleet's own wallets, disabled ones too, the plugins' addresses, and those of [safety]."""
+    allowed = AllowList().allow((wallet.address for wallet in loaded.wallets), "a wallet of the fleet")
+    for name, plugin in plugins.items():
+        allowed = allowed.allow(plugin.addresses(), f"[plugins.{name}]")
+    return allowed.allow(loaded.safety.allowed_contracts, "[safety] allowed_contracts")

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ghostfleet.domain.values import Address, Octets
+from ghostfleet.domain.values import Address, Head, Octets
 from ghostfleet.engine.heads import Heads
 from ghostfleet.engine.ports import Chain
 from ghostfleet.plugins.api import ChainView
@@ -26,6 +26,26 @@ class LatestView:
     async def head_time_secs(self) -> int:
         """Timestamp of the newest known block."""
         return (await self._heads.first()).time_secs
+
+
+class BlockView:
+    """Reads at one block, so that what is read fits together; a node that is not there yet says so, and another one is asked."""
+
+    def __init__(self, chain: Chain, block: Head) -> None:
+        self._chain = chain
+        self._block = block
+
+    async def call(self, to: Address, data: bytes, sender: Address | None = None) -> Octets:
+        """eth_call. Raises RpcRefused on a revert, TryAgain when no endpoint answers or none has the block."""
+        return await self._chain.call(to, data, sender, self._block.number)
+
+    async def balance(self, address: Address) -> int:
+        """Native balance, wei."""
+        return await self._chain.balance(address, self._block.number)
+
+    async def head_time_secs(self) -> int:
+        """Timestamp of the block."""
+        return self._block.time_secs
 
 
 class TurnView:

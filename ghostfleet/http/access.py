@@ -2,22 +2,26 @@
 
 - Host has to be a name of ours: a web page cannot reach the port by DNS rebinding.
 - A request that a browser makes for another site is refused, whatever its method.
-- From the machine itself no credential is needed, unless one is configured. A request that came through a proxy is not
-  from the machine itself, wherever the proxy runs.
-- A credential that is presented has to be right, even where none is needed.
+- From the machine itself no credential is needed, unless there is one. A request that came through a proxy is not from the
+  machine itself, wherever the proxy runs. Over the Unix socket none is needed: whom its mode lets in has shown who he is.
+- A credential that is presented has to be right, even where none is needed; who presents too many wrong ones is not
+  listened to for a while.
 """
 
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from starlette.datastructures import Headers
 
-from ghostfleet.config.loaded import Admin, AdminToken
+from ghostfleet.config.loaded import Admin
+from ghostfleet.domain.operators import LOCAL_ACTOR, RANKS, Token
+from ghostfleet.engine.ports import Clock
+from ghostfleet.http.lockout import Lockout, Lockouts
 from ghostfleet.http.problems import Problem
 
 Role = Literal["public", "viewer", "operator"]
@@ -27,30 +31,54 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 FORWARDED_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 OWN_FETCH_SITES = frozenset({"same-origin", "none"})
 MAX_TOKEN_CHARS = 512
-LOCAL_ACTOR = "local"
 ANONYMOUS = "anonymous"
+OVER_SOCKET = "unix"
+"""What stands in the place of a client's address over the Unix socket, before its user's number; no address begins so."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks, as the log will name them, and what they may do."""
+    """Who asks, as the log will name them, what they may do, and until when."""
 
     actor: str
     role: Role
+    expires_us: int | None = None
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that is known, of the settings or of the log."""
+
+    name: str
+    role: str
+    sha256: bytes
+    expires_us: int | None
 
 
 class Refusal(Problem):
-    """Access refused; `actor` is whom the request claims to be from, as far as that was proven."""
+    """Access refused; `actor` is whom the request claims to be from, as far as that was proven. `lockout` is set where this was
+    one wrong credential too many."""
 
-    def __init__(self, status: int, detail: str, actor: str = ANONYMOUS, *, headers: dict[str, str] | None = None):
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        actor: str = ANONYMOUS,
+        *,
+        headers: dict[str, str] | None = None,
+        lockout: Lockout | None = None,
+    ):
         super().__init__(status, detail, headers=headers)
         self.actor = actor
+        self.lockout = lockout
 
 
 class Access:
-    """The rules, with the settings they follow."""
+    """The rules, with the settings and the tokens that they follow. `tokens` are those of the log, as they are now."""
 
-    def __init__(self, admin: Admin) -> None:
+    def __init__(self, admin: Admin, tokens: Callable[[], Sequence[Token]], clock: Clock) -> None:
         self._admin = admin
+        self._tokens = tokens
+        self._clock = clock
+        self._lockouts = Lockouts()
         self._hosts = LOOPBACK_NAMES | {host_name(name) or name.lower() for name in admin.allowed_hosts}
 
     def check(self, headers: Headers, client: str, needs: Role) -> Caller:
@@ -61,7 +89,8 @@ class Access:
         if needs != "public" and caller.role == "public":
             raise Refusal(
                 401,
-                "this needs a token: send Authorization: Bearer TOKEN, one of [admin] tokens in the settings",
+                "this needs a token: send Authorization: Bearer TOKEN, one of [admin] tokens in the settings"
+                " or of ghost-fleet admin token create",
                 headers={"WWW-Authenticate": 'Bearer realm="ghost-fleet"'},
             )
         if needs == "operator" and caller.role != "operator":
@@ -89,25 +118,72 @@ class Access:
     def _caller(self, headers: Headers, client: str, host: str | None) -> Caller:
         presented = headers.getlist("authorization")
         if presented:
-            token = bearer(presented)
-            known = find_token(self._admin.tokens, token) if token else None
-            if known is None:
-                raise Refusal(
-                    401,
-                    "the credential is not known here: see [admin] tokens in the settings",
-                    headers={"WWW-Authenticate": 'Bearer realm="ghost-fleet", error="invalid_token"'},
-                )
-            return Caller(actor=known.name, role="operator" if known.role == "operator" else "viewer")
-        needed = bool(self._admin.tokens) or self._admin.require_token_on_loopback
-        if not needed and is_local(headers, client) and host in LOOPBACK_NAMES:
+            return self._presented(presented, client)
+        if self._is_free(headers, client, host):
             return Caller(actor=LOCAL_ACTOR, role="operator")
         return Caller(actor=ANONYMOUS, role="public")
+
+    def _is_free(self, headers: Headers, client: str, host: str | None) -> bool:
+        """Whether no credential is needed: asked from the machine itself, over the socket or while there is no token at all.
+
+        A token that has expired still counts: an end of its time must not open what it had closed.
+        """
+        if self._admin.require_token_on_loopback or not is_local(headers, client) or host not in LOOPBACK_NAMES:
+            return False
+        return over_socket(client) or not (self._admin.tokens or self._tokens())
+
+    def _presented(self, presented: Sequence[str], client: str) -> Caller:
+        now_us = self._clock.now_us()
+        self._refuse_while_locked(client, "", now_us)
+        token = bearer(presented)
+        known = find_token(self._credentials(), token) if token else None
+        if known is None:
+            raise self._wrong(
+                "the credential is not known here: see [admin] tokens in the settings", client, "", now_us
+            )
+        if known.expires_us is not None and known.expires_us <= now_us:
+            self._refuse_while_locked(client, known.name, now_us)
+            raise self._wrong(f"the token {known.name} has expired: have another one made", client, known.name, now_us)
+        role: Role = "operator" if known.role == "operator" else "viewer" if known.role in RANKS else "public"
+        return Caller(actor=known.name, role=role, expires_us=known.expires_us)
+
+    def _credentials(self) -> Iterator[Credential]:
+        for of_file in self._admin.tokens:
+            yield Credential(name=of_file.name, role=of_file.role, sha256=of_file.sha256, expires_us=of_file.expires_us)
+        for made in self._tokens():
+            yield Credential(name=made.name, role=made.role, sha256=made.sha256, expires_us=made.expires_us)
+
+    def _refuse_while_locked(self, client: str, name: str, now_us: int) -> None:
+        secs = self._lockouts.locked_secs(client, name, now_us)
+        if secs:
+            raise Refusal(
+                429,
+                f"too many wrong credentials came from there: none is looked at for {secs} s",
+                name or ANONYMOUS,
+                headers={"Retry-After": str(secs)},
+            )
+
+    def _wrong(self, detail: str, client: str, name: str, now_us: int) -> Refusal:
+        return Refusal(
+            401,
+            detail,
+            name or ANONYMOUS,
+            headers={"WWW-Authenticate": 'Bearer realm="ghost-fleet", error="invalid_token"'},
+            lockout=self._lockouts.failed(client, name, now_us),
+        )
+
+
+def over_socket(client: str) -> bool:
+    """Whether this stands for the other end of the Unix socket."""
+    return client.partition(":")[0] == OVER_SOCKET
 
 
 def is_local(headers: Headers, client: str) -> bool:
     """Whether the request comes from this machine, and not through a proxy on it."""
     if any(name in headers for name in FORWARDED_HEADERS):
         return False
+    if over_socket(client):
+        return True
     try:
         address = ipaddress.ip_address(client)
     except ValueError:
@@ -146,11 +222,11 @@ def bearer(presented: Sequence[str]) -> str | None:
     return token
 
 
-def find_token(tokens: Sequence[AdminToken], token: str) -> AdminToken | None:
-    """The configured token with this hash. Looks at all of them, in constant time each."""
+def find_token(credentials: Iterable[Credential], token: str) -> Credential | None:
+    """The token with this hash. Looks at all of them, in constant time each."""
     digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
     found = None
-    for known in tokens:
+    for known in credentials:
         if hmac.compare_digest(known.sha256, digest):
             found = known
     return found

@@ -1,79 +1,51 @@
-"""Commands and status: pause, resume, reset a wallet, and how everything is."""
+"""Commands to the fleet: pause, resume, reset a wallet or all of them, check in, stop."""
 
-from collections.abc import Awaitable, Callable
+import os
+import socket
 
 import msgspec
+from msgspec.structs import replace
 from starlette.responses import Response
 
-from ghostfleet.domain.breaker import Closed, Tripped
-from ghostfleet.domain.events import Recorded
+from ghostfleet.domain.events import BreakerReset
 from ghostfleet.domain.values import JsonObject
-from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.ports import AdminCommand
-from ghostfleet.errors import GhostFleetError
-from ghostfleet.http.contract import Answer, Ask, Operation, Parameter, wallet_parameter
-from ghostfleet.http.health import json_response
+from ghostfleet.errors import BadInput, GhostFleetError
+from ghostfleet.http.commands import REASON_BODY, checked_reason, command_of, command_operation, done, read_command_body
+from ghostfleet.http.contract import MAX_PAGE_ROWS, Ask, Operation, wallet_parameter
 from ghostfleet.http.problems import Problem
-from ghostfleet.telemetry.metrics import WALLET_STATES, wallet_state
-from ghostfleet.telemetry.moments import iso
+from ghostfleet.http.story import read
+from ghostfleet.operations.wishes import BadWish, Cancellation
+from ghostfleet.store.queries import EventQuery
 
-MAX_REASON_CHARS = 500
-MAX_WALLETS_LISTED = 10_000
-"""In one status; the counts are of all. `?state=tripped` lists those that matter."""
+EVERY_WALLET = "*"
+"""The target of a command that is meant for all of them."""
+MAX_WALLETS_NAMED = 10_000
+"""In one answer; the log has the others, under the command's request id."""
 
-Command = Callable[[AdminCommand], Awaitable[Recorded]]
 
-
-class Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The optional body of a command."""
+class PauseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The optional body of a pause. `cancel_open` gives the nonces of open transactions away, so that none of them happens."""
 
     reason: str = ""
+    cancel_open: bool = False
 
 
-def read_reason(body: bytes) -> str:
-    """The reason in a command's body; an empty body has none. Raises Problem."""
-    if not body.strip():
-        return ""
-    try:
-        why = msgspec.json.decode(body, type=Why)
-        why.reason.encode()
-    except msgspec.ValidationError as problem:
-        raise Problem(422, f'the body does not fit: {problem}; expected {{"reason": "..."}} or nothing') from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise Problem(400, 'the body is not JSON; expected {"reason": "..."} or nothing') from None
-    if len(why.reason) > MAX_REASON_CHARS:
-        raise Problem(422, f"the reason is longer than {MAX_REASON_CHARS} characters")
-    return why.reason
-
-
-def command_of(ask: Ask, name: str, target: str = "") -> AdminCommand:
-    """What was asked, as the log will have it."""
-    return AdminCommand(
-        command=name,
-        actor=ask.caller.actor,
-        remote=ask.remote,
-        request_id=ask.request_id,
-        target=target,
-        reason=read_reason(ask.body),
-    )
-
-
-def _done(ask: Ask, recorded: Recorded, **members: object) -> Response:
-    return json_response(
-        {
-            **members,
-            "actor": ask.caller.actor,
-            "request_id": ask.request_id,
-            "position": recorded.position,
-            "time": iso(recorded.time_us),
-        }
-    )
+PAUSE_BODY: JsonObject = {
+    **REASON_BODY,
+    "properties": {**REASON_BODY["properties"], "cancel_open": {"type": "boolean"}},
+}
 
 
 async def pause(ask: Ask) -> Response:
-    """No transaction leaves the process once this has answered, whatever the answer."""
+    """No transaction leaves the process once this has answered, whatever the answer; but for the cancelling that it asks for."""
+    service = ask.doors.service
+    body = read_command_body(ask.body, PauseBody, '{"reason": "...", "cancel_open": false} or nothing')
+    command = command_of(ask, "pause", reason=checked_reason(body.reason))
     try:
-        recorded = await ask.doors.service.pause(command_of(ask, "pause"))
+        obeyed = await service.pause(command)
+    except BadInput:
+        raise
     except GhostFleetError as problem:
         raise Problem(
             503,
@@ -82,13 +54,39 @@ async def pause(ask: Ask) -> Response:
             paused=True,
             headers={"Retry-After": "5"},
         ) from problem
-    return _done(ask, recorded, status="paused", paused=True)
+    paused = not obeyed.repeated or service.state.fleet.paused is not None
+    open_slots = sum(len(wallet.pending) for wallet in service.state.wallets.values())
+    cancelling = await _cancel_open(ask, command) if body.cancel_open else {}
+    return done(
+        ask,
+        obeyed,
+        status="paused" if paused else "running",
+        paused=paused,
+        in_flight=service.in_flight(),
+        open_slots=open_slots,
+        **cancelling,
+    )
+
+
+async def _cancel_open(ask: Ask, command: AdminCommand) -> JsonObject:
+    """Starts the operation that replaces what is open by empty transfers; its wallets, and nobody else, may send for it."""
+    desk = ask.doors.desk
+    if desk is None:
+        return {}
+    try:
+        wish = desk.wish(Cancellation())
+    except BadWish:
+        return {"operation": ""}
+    begun = await desk.start(replace(command, command="operation cancel", idempotency_key=""), wish)
+    return {"operation": begun.operation}
 
 
 async def resume(ask: Ask) -> Response:
     """Ends a pause."""
-    recorded = await ask.doors.service.resume(command_of(ask, "resume"))
-    return _done(ask, recorded, status="running", paused=False)
+    service = ask.doors.service
+    obeyed = await service.resume(command_of(ask, "resume"))
+    paused = obeyed.repeated and service.state.fleet.paused is not None
+    return done(ask, obeyed, status="paused" if paused else "running", paused=paused)
 
 
 async def reset(ask: Ask) -> Response:
@@ -97,157 +95,44 @@ async def reset(ask: Ask) -> Response:
     command = command_of(ask, "reset", target=wallet)
     if wallet not in ask.doors.service.state.wallets:
         raise Problem(404, f"there is no wallet {wallet}; GET /admin/status lists them")
-    recorded = await ask.doors.service.reset(command)
-    return _done(ask, recorded, status="reset", wallet=wallet)
+    obeyed = await ask.doors.service.reset(command)
+    return done(ask, obeyed, status="reset", wallet=wallet)
 
 
-async def status(ask: Ask) -> Response:
-    """How everything is, now."""
-    service = ask.doors.service
-    state, fleet = service.state, service.state.fleet
-    counts = dict.fromkeys(WALLET_STATES, 0)
-    open_slots = 0
-    for wallet in state.wallets.values():
-        counts[wallet_state(wallet)] += 1
-        open_slots += len(wallet.pending)
-    wanted = ask.params["state"]
-    chosen = [wallet for wallet in state.wallets.values() if wanted is None or wallet_state(wallet) == wanted]
-    pause = fleet.paused
-    return json_response(
-        {
-            "paused": pause is not None,
-            "pause": pause and {"actor": pause.actor, "reason": pause.reason, "since": iso(pause.since_us)},
-            "dry_run": service.dry_run,
-            "release": fleet.release,
-            "config_digest": fleet.config_digest,
-            "chain_id": fleet.chain_id,
-            "uptime_secs": int(service.uptime_secs),
-            "ready": all(check.ok for check in service.checks()),
-            "log": {"position": state.position},
-            "open_slots": open_slots,
-            "wallet_counts": counts,
-            "wallets": [wallet_status(wallet) for wallet in chosen[:MAX_WALLETS_LISTED]],
-            "wallets_left_out": max(0, len(chosen) - MAX_WALLETS_LISTED),
-            "endpoints": list(service.endpoints()),
-        }
-    )
+async def reset_all(ask: Ask) -> Response:
+    """Resets every wallet that needs it, in one commit, and says which: also when asked again under the same key."""
+    obeyed = await ask.doors.service.reset_all(command_of(ask, "reset", target=EVERY_WALLET))
+    query = EventQuery(types=(BreakerReset.__name__,), correlation=obeyed.request_id, limit=MAX_PAGE_ROWS)
+    wallets = [each.wallet for each in await read(ask.doors.log, query, MAX_WALLETS_NAMED)]
+    return done(ask, obeyed, status="reset", wallets=wallets)
 
 
-def wallet_status(wallet: Wallet) -> JsonObject:
-    """A wallet for operators. Amounts in wei are texts: JSON readers round large numbers."""
-    breaker = wallet.breaker
-    return {
-        "id": wallet.id,
-        "address": wallet.address,
-        "profile": wallet.profile,
-        "plugin": wallet.plugin,
-        "state": wallet_state(wallet),
-        "breaker": {
-            "state": type(breaker).__name__.lower(),
-            "errors": breaker.errors if isinstance(breaker, Closed) else None,
-            "until": iso(breaker.until_us) if isinstance(breaker, Tripped) else None,
-        },
-        "balance_wei": None if wallet.balance_wei is None else str(wallet.balance_wei),
-        "needs_wei": None if wallet.parked_until_wei is None else str(wallet.parked_until_wei),
-        "next_turn": iso(wallet.next_turn_us),
-        "next_nonce": wallet.next_nonce,
-        "open_slots": [
-            {
-                "nonce": slot.nonce,
-                "action_id": slot.action_id,
-                "attempts": len(slot.attempts),
-                "hash": slot.newest.hash,
-                "accepted_by": slot.accepted_by,
-            }
-            for slot in wallet.pending
-        ],
-        "actions": {
-            "decided": wallet.decisions,
-            "succeeded": wallet.totals.succeeded,
-            "failed": wallet.totals.failed,
-            "rejected": wallet.totals.rejected,
-        },
-        "rest": wallet.rest,
-        "last_error": wallet.last_error,
-    }
+async def check_in(ask: Ask) -> Response:
+    """Somebody is there."""
+    obeyed = await ask.doors.service.check_in(command_of(ask, "checkin"))
+    return done(ask, obeyed, status="checked in")
 
 
-def _one_of_states(text: str) -> str:
-    if text not in WALLET_STATES:
-        raise ValueError(f"expected one of {', '.join(WALLET_STATES)}")
-    return text
+async def stop(ask: Ask) -> Response:
+    """Ends the process. The answer goes out first: a server that stops lets what it has begun to answer go out."""
+    obeyed = await ask.doors.service.stop(command_of(ask, "stop"))
+    status = "running" if obeyed.repeated else "stopping"
+    return done(ask, obeyed, status=status, pid=os.getpid(), host=socket.gethostname())
 
 
-REASON_BODY: JsonObject = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {"reason": {"type": "string", "maxLength": MAX_REASON_CHARS}},
-}
-_COMMANDED: JsonObject = {
-    "type": "object",
-    "required": ["status", "actor", "request_id", "position", "time"],
-    "properties": {
-        "status": {"type": "string"},
-        "paused": {"type": "boolean"},
-        "wallet": {"type": "string"},
-        "actor": {"type": "string"},
-        "request_id": {"type": "string"},
-        "position": {"type": "integer"},
-        "time": {"type": "string"},
-    },
-}
-_STATUS: JsonObject = {
-    "type": "object",
-    "required": ["paused", "pause", "ready", "log", "open_slots", "wallet_counts", "wallets", "endpoints"],
-    "properties": {
-        "paused": {"type": "boolean"},
-        "pause": {"type": ["object", "null"]},
-        "dry_run": {"type": "boolean"},
-        "ready": {"type": "boolean"},
-        "log": {"type": "object", "required": ["position"]},
-        "open_slots": {"type": "integer"},
-        "wallet_counts": {"type": "object"},
-        "wallets": {"type": "array", "items": {"type": "object", "required": ["id", "address", "state"]}},
-        "endpoints": {"type": "array", "items": {"type": "object"}},
-    },
-}
-
-
-def _command(name: str, path: str, text: str, respond: Callable[[Ask], Awaitable[Response]]) -> Operation:
-    targets: tuple[Parameter, ...] = (wallet_parameter("path"),) if "{wallet}" in path else ()
-    return Operation(
-        method="POST",
-        path=path,
-        name=name,
-        summary=text,
-        needs="operator",
-        respond=respond,
-        answers={200: Answer(text="Done, and durably recorded.", schema=_COMMANDED)},
-        problems=(404, 408, 409, 413, 422, 503) if targets else (408, 409, 413, 422, 503),
-        parameters=targets,
-        body=REASON_BODY,
-    )
-
-
-OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/admin/status",
-        name="status",
-        summary="Pause, wallets, breakers, slots, endpoints, head of the log",
-        needs="viewer",
-        respond=status,
-        answers={200: Answer(text="How everything is.", schema=_STATUS)},
-        parameters=(
-            Parameter(
-                name="state",
-                text="Only wallets in this state.",
-                schema={"enum": list(WALLET_STATES)},
-                parse=_one_of_states,
-            ),
-        ),
+OPERATIONS: tuple[Operation, ...] = (
+    command_operation(
+        "pause", "/admin/pause", "Stop: no transaction leaves once this has answered", pause, body=PAUSE_BODY
     ),
-    _command("pause", "/admin/pause", "Stop: no transaction leaves once this has answered", pause),
-    _command("resume", "/admin/resume", "End a pause", resume),
-    _command("reset", "/admin/reset/{wallet}", "Close a wallet's circuit breaker, end its parking", reset),
+    command_operation("resume", "/admin/resume", "End a pause", resume),
+    command_operation(
+        "reset",
+        "/admin/reset/{wallet}",
+        "Close a wallet's circuit breaker, end its parking",
+        reset,
+        parameters=(wallet_parameter("path"),),
+    ),
+    command_operation("reset_all", "/admin/reset", "Reset every wallet that is tripped, probing or parked", reset_all),
+    command_operation("checkin", "/admin/checkin", "Say that an operator is there", check_in),
+    command_operation("stop", "/admin/stop", "End the process, gracefully", stop),
 )

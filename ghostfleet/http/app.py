@@ -14,14 +14,31 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ghostfleet.config.loaded import Admin
-from ghostfleet.engine.ports import AdminCommand, Clock, Service
+from ghostfleet.engine.commands import KeyReused
+from ghostfleet.engine.ports import AdminCommand, Clock, Service, Signer
 from ghostfleet.errors import BadInput, GhostFleetError, TryAgain
-from ghostfleet.http import admin, audit, dashboard, health, openapi
+from ghostfleet.http import (
+    admin,
+    audit,
+    dashboard,
+    endpoints,
+    explain,
+    health,
+    manifest,
+    openapi,
+    operations,
+    settings,
+    status,
+    throttle,
+    tokens,
+)
 from ghostfleet.http.access import ANONYMOUS, Access, Refusal
 from ghostfleet.http.contract import Ask, Doors, Operation, read_parameters
 from ghostfleet.http.edge import Edge, read_body, request_id_of
 from ghostfleet.http.problems import Problem, problem_response
 from ghostfleet.http.refusals import Refusals
+from ghostfleet.operations.desk import OperationDesk
+from ghostfleet.operations.manifest import ManifestDesk
 from ghostfleet.store.log import EventLog
 from ghostfleet.telemetry import Metrics
 
@@ -32,8 +49,16 @@ logger = logging.getLogger("ghostfleet.http")
 
 OPERATIONS: tuple[Operation, ...] = (
     *health.OPERATIONS,
+    *status.OPERATIONS,
     *admin.OPERATIONS,
+    *throttle.OPERATIONS,
+    *endpoints.OPERATIONS,
+    *settings.OPERATIONS,
+    *operations.OPERATIONS,
+    *explain.OPERATIONS,
+    *tokens.OPERATIONS,
     *audit.OPERATIONS,
+    *manifest.OPERATIONS,
     *dashboard.OPERATIONS,
 )
 """The route table, but for the document that describes it."""
@@ -51,17 +76,27 @@ def create_app(
     clock: Clock,
     metrics: Metrics,
     request_ids: Callable[[], str] = random_request_id,
+    desk: OperationDesk | None = None,
+    signer: Signer | None = None,
 ) -> Starlette:
     """The HTTP interface over a running service. Owns no task and no state but the bounds of what is under way."""
-    operations = (*OPERATIONS, openapi.operation(OPERATIONS))
+    routes = (*OPERATIONS, openapi.operation(OPERATIONS))
     rules = Rules(
-        Doors(service=service, log=log, clock=clock, metrics=metrics),
-        Access(admin_settings),
+        Doors(
+            service=service,
+            log=log,
+            clock=clock,
+            metrics=metrics,
+            admin=admin_settings,
+            desk=desk,
+            manifest=ManifestDesk(lambda: service.state, signer, clock) if signer is not None else None,
+        ),
+        Access(admin_settings, lambda: service.state.fleet.operators.tokens, clock),
         Refusals(service, clock),
         asyncio.Semaphore(MAX_HEAVY_READS),
     )
     by_path: dict[str, list[Operation]] = defaultdict(list)
-    for operation in operations:
+    for operation in routes:
         by_path[operation.path].append(operation)
     app = Starlette(
         routes=[Route(path, PathEndpoint(rules, of_path)) for path, of_path in by_path.items()],
@@ -86,6 +121,7 @@ class Rules:
         try:
             self._access.check(request.headers, remote_of(request), "public")
         except Refusal as refusal:
+            await self._told_lockout(refusal, request)
             return problem_response(refusal, request_id_of(request))
         return problem_response(
             Problem(404, "there is nothing here; GET /openapi.json lists what there is"), request_id_of(request)
@@ -102,7 +138,10 @@ class Rules:
             if operation is None:
                 allowed = ", ".join(_methods(operations))
                 raise Problem(405, f"{request.method} is not possible here; {allowed} is", headers={"Allow": allowed})
-            body = await read_body(request) if operation.body is not None else b""
+            body = b""
+            if operation.body is not None:
+                body = await read_body(request)
+                caller = self._access.check(request.headers, remote_of(request), needs)  # a body may take its time
             ask = Ask(
                 request=request,
                 request_id=request_id_of(request),
@@ -117,10 +156,16 @@ class Rules:
             return await operation.respond(ask)
         except Exception as raised:
             problem = as_problem(raised, request)
+            await self._told_lockout(problem, request)
             if operation is not None and operation.needs == "operator" and problem.status < 500:
                 refused_actor = raised.actor if isinstance(raised, Refusal) else actor
                 await self._refusals.record(_refused(request, operation, refused_actor), problem.detail)
             return problem_response(problem, request_id_of(request))
+
+    async def _told_lockout(self, problem: Problem, request: Request) -> None:
+        """One wrong credential too many is an event."""
+        if isinstance(problem, Refusal) and problem.lockout is not None:
+            await self._refusals.locked_out(problem.lockout, request_id_of(request))
 
     async def _heavily(self, operation: Operation, ask: Ask) -> Response:
         """One of a few at a time, until the last byte is out."""
@@ -166,6 +211,8 @@ def as_problem(raised: Exception, request: Request) -> Problem:
     match raised:
         case Problem():
             return raised
+        case KeyReused():
+            return Problem(422, str(raised))
         case BadInput():
             return Problem(409, str(raised))
         case TryAgain():
@@ -199,5 +246,5 @@ def _refused(request: Request, operation: Operation, actor: str) -> AdminCommand
         actor=actor,
         remote=remote_of(request),
         request_id=request_id_of(request),
-        target=str(request.path_params.get("wallet", ""))[:64],
+        target=next(map(str, request.path_params.values()), "")[:64],
     )

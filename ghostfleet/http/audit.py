@@ -11,8 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from ghostfleet.domain import wallet as wallets
 from ghostfleet.domain.events import CATALOGUE
-from ghostfleet.domain.values import JsonObject, encode_json
-from ghostfleet.http.admin import wallet_status
+from ghostfleet.domain.values import HOUR_US, JsonObject, encode_json
 from ghostfleet.http.contract import (
     AFTER,
     DEFAULT_PAGE_ROWS,
@@ -31,7 +30,10 @@ from ghostfleet.http.contract import (
 )
 from ghostfleet.http.health import json_response
 from ghostfleet.http.problems import Problem
+from ghostfleet.http.status import wallet_status
 from ghostfleet.http.story import STORY_SCHEMA, transaction
+from ghostfleet.operations.errors import errors_between, errors_document
+from ghostfleet.store.errors import ArchiveMissing
 from ghostfleet.store.log import EventLog
 from ghostfleet.store.queries import EventQuery, Page
 from ghostfleet.store.rows import EventRow
@@ -61,8 +63,9 @@ def event_json(row: EventRow) -> JsonObject:
 
 
 def page_json(page: Page[EventRow]) -> JsonObject:
-    """A page and the cursor of the one after it, null at the end."""
-    return {"events": [event_json(row) for row in page.items], "next": page.next}
+    """A page and the cursor of the one after it, null at the end; and what it lacks, where archive files are not at hand."""
+    document: JsonObject = {"events": [event_json(row) for row in page.items], "next": page.next}
+    return document | ({"missing": page.missing} if page.missing else {})
 
 
 async def events(ask: Ask) -> Response:
@@ -111,12 +114,17 @@ async def _as_it_was(ask: Ask, wallet: str, at: int) -> Response:
 
 
 async def wallet_at(log: EventLog, wallet: str, at: int) -> tuple[wallets.Wallet | None, int]:
-    """The fold of a wallet's stream up to a position or moment, and the position of the last event in it."""
+    """The fold of a wallet's stream up to a position or moment, and the position of the last event in it.
+
+    Raises ArchiveMissing when the stream begins in an archive file that is not at hand.
+    """
     state: wallets.Wallet | None = None
     position = 0
     async for row in rows(log, EventQuery(wallet=wallet, limit=FOLD_PAGE_ROWS)):
         if (row.position if at <= MAX_POSITION else row.time_us) > at:
             break
+        if state is None and row.version > 1:
+            raise ArchiveMissing(f"the first events of {wallet} are archived; {'; '.join(log.missing())}: put it there")
         state = wallets.evolve(state, log.decode(row))
         position = row.position
     return state, position
@@ -138,6 +146,9 @@ async def export(ask: Ask) -> Response:
     """The log up to where it is now, one JSON object a line."""
     end = ask.doors.service.state.position
     after = ask.params["after"] or 0
+    missing, anchor = ask.doors.log.missing(), ask.doors.log.anchor.position
+    if missing and after < anchor:
+        raise Problem(503, f"{'; '.join(missing)}: put it there, or ask for what follows with ?after={anchor}")
     headers = {"content-disposition": 'attachment; filename="ghost-fleet-log.jsonl"'}
     if ask.request.method == "HEAD":
         end = after
@@ -158,6 +169,22 @@ async def _lines(ask: Ask, after: int, end: int) -> AsyncIterator[bytes]:
 def export_line(row: EventRow) -> bytes:
     """A row with its nine hashed columns as they are stored, `payload` a text: enough to compute the chain again."""
     return encode_json(row) + b"\n"
+
+
+async def errors(ask: Ask) -> Response:
+    """The breakdown of errors between two moments; the last hour if left out."""
+    now_us = ask.doors.clock.now_us()
+    since_us = ask.params["since"] if ask.params["since"] is not None else now_us - HOUR_US
+    until_us = ask.params["until"] if ask.params["until"] is not None else now_us
+    try:
+        async with asyncio.timeout(FOLD_SECS):
+            groups = await errors_between(ask.doors.log, since_us, until_us)
+    except TimeoutError:
+        raise Problem(
+            503,
+            f"reading these errors takes longer than {FOLD_SECS:.0f} s; ask for a shorter time or `ghost-fleet errors`",
+        ) from None
+    return json_response(errors_document(groups, since_us, until_us))
 
 
 def position_or_moment(text: str) -> int:
@@ -195,6 +222,7 @@ PAGE_SCHEMA: JsonObject = {
     "properties": {
         "events": {"type": "array", "items": EVENT_SCHEMA},
         "next": {"type": ["integer", "null"]},
+        "missing": {"type": "array", "items": {"type": "string"}},
     },
 }
 TIMELINE_SCHEMA: JsonObject = {
@@ -202,6 +230,16 @@ TIMELINE_SCHEMA: JsonObject = {
         PAGE_SCHEMA,
         {"type": "object", "required": ["wallet", "position", "state", "summary"]},
     ]
+}
+
+_COUNTED: JsonObject = {"type": "object", "required": ["count", "first", "last", "example", "position"]}
+ERRORS_SCHEMA: JsonObject = {
+    "type": "object",
+    "required": ["since", "until", "total", "by_class", "by_wallet", "by_endpoint", "groups"],
+    "properties": {
+        "total": {"type": "integer", "minimum": 0},
+        **{name: {"type": "array", "items": _COUNTED} for name in ("by_class", "by_wallet", "by_endpoint", "groups")},
+    },
 }
 
 
@@ -270,12 +308,28 @@ OPERATIONS = (
     ),
     Operation(
         method="GET",
+        path="/audit/errors",
+        name="errors",
+        summary="Errors by class, wallet and endpoint, with counts, first, last and an example",
+        needs="viewer",
+        respond=errors,
+        answers={200: Answer(text="The breakdown.", schema=ERRORS_SCHEMA)},
+        problems=(503,),
+        parameters=(
+            _moment("since", "Recorded at this time or later; an hour ago if left out."),
+            _moment("until", "Recorded before this time; now if left out."),
+        ),
+        heavy=True,
+    ),
+    Operation(
+        method="GET",
         path="/audit/export",
         name="export",
         summary="The log as JSON lines with its hashes, up to where it is when asked",
         needs="viewer",
         respond=export,
         answers={200: Answer(text="One event a line.", media_type="application/x-ndjson", schema={})},
+        problems=(503,),
         parameters=(AFTER,),
         heavy=True,
     ),

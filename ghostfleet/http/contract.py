@@ -8,10 +8,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ghostfleet.config.loaded import Admin
 from ghostfleet.domain.values import Hash, JsonObject
 from ghostfleet.engine.ports import Clock, Service
 from ghostfleet.http.access import Caller, Role
 from ghostfleet.http.problems import Problem
+from ghostfleet.operations.desk import OperationDesk
+from ghostfleet.operations.manifest import ManifestDesk
 from ghostfleet.store.log import EventLog
 from ghostfleet.telemetry import Metrics
 from ghostfleet.telemetry.moments import parse_moment
@@ -25,12 +28,17 @@ MAX_VALUE_CHARS = 256
 
 
 class Doors(msgspec.Struct, frozen=True, kw_only=True):
-    """All that routes reach: the running service, the log, time, metrics."""
+    """All that routes reach: the running service, the log, time, metrics, the settings of the interface itself."""
 
     service: Service
     log: EventLog
     clock: Clock
     metrics: Metrics
+    admin: Admin
+    desk: OperationDesk | None = None
+    """Where operations are asked for; None where there is no chain."""
+    manifest: ManifestDesk | None = None
+    """Where the fleet's signed list of addresses is; None where there are no keys."""
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +84,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[int, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     body: JsonObject | None = None
-    """Schema of the optional JSON body; None where there is none."""
+    """Schema of the JSON body, which may be left out where no member is required; None where there is none."""
     heavy: bool = False
     """Reads much of the log: only a few at a time."""
 

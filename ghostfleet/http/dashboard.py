@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from starlette.responses import Response
 
 from ghostfleet.domain.state import State
+from ghostfleet.domain.throttle import Throttle, due_us
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.ports import Service
 from ghostfleet.http.contract import Answer, Ask, Operation
@@ -57,7 +58,7 @@ def render(service: Service, now_us: int) -> str:
             _checks(service),
             _counts(state),
             _endpoints(service),
-            _wallets(state.wallets.values()),
+            _wallets(state.wallets.values(), state.fleet.throttles),
             "</body></html>",
         )
     )
@@ -91,7 +92,7 @@ def _counts(state: State) -> str:
         rejected += wallet.totals.rejected
     names = (*WALLET_STATES, "open slots", "actions succeeded", "failed", "rejected")
     values = (*counts.values(), open_slots, succeeded, failed, rejected)
-    return _table("Fleet", names, [tuple(("n", str(value)) for value in values)], numbers=True)
+    return _table("Fleet", names, [tuple(("n", str(value)) for value in values)])
 
 
 def _endpoints(service: Service) -> str:
@@ -102,16 +103,16 @@ def _endpoints(service: Service) -> str:
     return _table("Endpoints", ("endpoint", "state", "requests", "faults", "reason"), rows)
 
 
-def _wallets(wallets: Iterable[Wallet]) -> str:
+def _wallets(wallets: Iterable[Wallet], throttles: Sequence[Throttle]) -> str:
     ordered = sorted(wallets, key=lambda wallet: (TROUBLE_FIRST[wallet_state(wallet)], wallet.id))
     names = ("wallet", "state", "balance", "open", "succeeded", "failed", "rejected", "next turn", "last error or rest")
     title = "Wallets"
     if len(ordered) > MAX_ROWS:
         title = f"Wallets (the first {MAX_ROWS} of {len(ordered)}, those in trouble first; /admin/status has all)"
-    return _table(title, names, (_wallet(wallet) for wallet in ordered[:MAX_ROWS]))
+    return _table(title, names, (_wallet(wallet, throttles) for wallet in ordered[:MAX_ROWS]))
 
 
-def _wallet(wallet: Wallet) -> "tuple[Cell, ...]":
+def _wallet(wallet: Wallet, throttles: Sequence[Throttle]) -> "tuple[Cell, ...]":
     state = wallet_state(wallet)
     totals = wallet.totals
     return (
@@ -122,22 +123,24 @@ def _wallet(wallet: Wallet) -> "tuple[Cell, ...]":
         ("n", str(totals.succeeded)),
         ("n", str(totals.failed)),
         ("n", str(totals.rejected)),
-        iso(wallet.next_turn_us)[:19] + "Z",
+        iso(due_us(wallet, throttles))[:19] + "Z",
         ("text", (wallet.rest or wallet.last_error)[:200]),
     )
 
 
 Cell = str | tuple[str, str]
 """Text, or a class and text."""
+_TOTALS = ("open", "open slots", "succeeded", "actions succeeded", "failed", "rejected")
+NUMBERS = frozenset((*WALLET_STATES, *_TOTALS, "balance", "requests", "faults"))
+"""Columns of them: their headings stand at the right, as the numbers do."""
 
 
 def _word(good: bool, yes: str, no: str) -> Cell:
     return ("good", yes) if good else ("bad", no)
 
 
-def _table(title: str, names: Iterable[str], rows: Iterable[tuple[Cell, ...]], *, numbers: bool = False) -> str:
-    mark = " class=n" if numbers else ""
-    head = "".join(f"<th{mark}>{escape(name)}</th>" for name in names)
+def _table(title: str, names: Iterable[str], rows: Iterable[tuple[Cell, ...]]) -> str:
+    head = "".join(f"<th{' class=n' if name in NUMBERS else ''}>{escape(name)}</th>" for name in names)
     body = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in rows)
     return f"<h2>{escape(title)}</h2><div class=wide><table><tr>{head}</tr>{body}</table></div>"
 

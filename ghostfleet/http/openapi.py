@@ -6,6 +6,8 @@ from starlette.responses import Response
 
 import ghostfleet
 from ghostfleet.domain.values import JsonObject
+from ghostfleet.engine.commands import KEY_PATTERN
+from ghostfleet.http.commands import KEY_HEADER
 from ghostfleet.http.contract import Answer, Ask, Operation
 from ghostfleet.http.health import json_response
 from ghostfleet.http.problems import PROBLEM_JSON
@@ -18,10 +20,11 @@ PROBLEMS = {
     408: "The body did not arrive in time.",
     409: "It cannot be done as things are.",
     413: "The body is too large.",
-    422: "The body is JSON, but not of the form described.",
+    422: "The body is JSON, but not of the form described; or the Idempotency-Key came with another command before.",
+    429: "Too many wrong credentials came from there: none is looked at for Retry-After seconds.",
     503: "The log cannot be written or read at present, or too many large reads are under way.",
 }
-EVERYWHERE = (400, 401, 403)
+EVERYWHERE = (400, 401, 403, 429)
 
 _PROBLEM_SCHEMA: JsonObject = {
     "type": "object",
@@ -33,6 +36,14 @@ _PROBLEM_SCHEMA: JsonObject = {
         "detail": {"type": "string"},
         "request_id": {"type": "string"},
     },
+}
+
+_KEY_PARAMETER: JsonObject = {
+    "name": KEY_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "A name for this very command: the same one again has no further effect, and gets the same answer.",
+    "schema": {"type": "string", "pattern": KEY_PATTERN},
 }
 
 
@@ -95,19 +106,23 @@ def _described(each: Operation) -> JsonObject:
             described["responses"][str(status)] = {"$ref": f"#/components/responses/{status}"}
     if each.needs != "public":
         described["security"] = [{"token": []}, {}]
-    if each.parameters:
-        described["parameters"] = [
-            {
-                "name": parameter.name,
-                "in": parameter.where,
-                "required": parameter.where == "path",
-                "description": parameter.text,
-                "schema": parameter.schema,
-            }
-            for parameter in each.parameters
-        ]
+    parameters = [
+        {
+            "name": parameter.name,
+            "in": parameter.where,
+            "required": parameter.where == "path",
+            "description": parameter.text,
+            "schema": parameter.schema,
+        }
+        for parameter in each.parameters
+    ]
+    if each.method == "POST":
+        parameters.append(_KEY_PARAMETER)
+    if parameters:
+        described["parameters"] = parameters
     if each.body is not None:
-        described["requestBody"] = {"required": False, "content": {"application/json": {"schema": each.body}}}
+        required = bool(each.body.get("required") or each.body.get("oneOf"))
+        described["requestBody"] = {"required": required, "content": {"application/json": {"schema": each.body}}}
     return described
 
 

@@ -5,10 +5,12 @@ No signal handler, no process exit: the service's task group starts it and stops
 
 import asyncio
 import contextlib
-import errno
 import logging
 import socket
+import ssl
+import struct
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import h11
@@ -16,8 +18,11 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ghostfleet.errors import StopService
+from ghostfleet.config.loaded import Tls
+from ghostfleet.http.access import OVER_SOCKET
 from ghostfleet.http.edge import MAX_HEAD_BYTES
+from ghostfleet.http.handshake import Handshake
+from ghostfleet.http.listening import BACKLOG, CannotListen, bind, bound_socket
 
 MAX_CONNECTIONS = 512
 """Beyond them the connection that has been idle longest makes room: holding connections open locks nobody out."""
@@ -28,13 +33,8 @@ SEND_SECS = 30.0
 KEEP_ALIVE_SECS = 5
 STOP_SECS = 5
 """What is under way at a stop may take so long; then it is cut off."""
-BACKLOG = 128
 
 logger = logging.getLogger("ghostfleet.http.server")
-
-
-class CannotListen(StopService):
-    """The address is taken, or not this machine's. Choose another port ([service] health_port), or stop who has it."""
 
 
 class BoundedConnection(H11Protocol):
@@ -46,6 +46,7 @@ class BoundedConnection(H11Protocol):
         self.access_log = False
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
+        self.handshake: Handshake | None = None
 
     @property
     def idle(self) -> bool:
@@ -54,6 +55,9 @@ class BoundedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self.handshake is not None:
+            self.handshake.ended()
+        self.client = self.client or peer_on_socket(transport)
         order: dict[BoundedConnection, None] = self.app_state.setdefault("connections", {})
         order[self] = None
         if len(order) > MAX_CONNECTIONS:
@@ -112,6 +116,18 @@ class BoundedConnection(H11Protocol):
         self.transport.abort()
 
 
+def peer_on_socket(transport: asyncio.BaseTransport) -> tuple[str, int] | None:
+    """Who is at the other end of a Unix socket, as the kernel says: the user's number, in the place of an address."""
+    connected = transport.get_extra_info("socket")
+    if connected is None or connected.family != socket.AF_UNIX:
+        return None
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return OVER_SOCKET, 0
+    _pid, uid, _gid = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
+    return f"{OVER_SOCKET}:{uid}", 0
+
+
 class QuietServer(uvicorn.Server):
     """uvicorn without its hands on the process's signals; `up` is set once it answers."""
 
@@ -120,8 +136,25 @@ class QuietServer(uvicorn.Server):
         self.up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        if self.config.ssl is None:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            await self._listen_for_tls(sockets or [], self.config.ssl)
         self.up.set()
+
+    async def _listen_for_tls(self, sockets: list[socket.socket], context: ssl.SSLContext) -> None:
+        """As uvicorn does, but with bounds on handshakes too."""
+        loop = asyncio.get_running_loop()
+        under_way: dict[Handshake, None] = {}
+
+        def connection() -> Handshake:
+            spoken = BoundedConnection(self.config, self.server_state, self.lifespan.state, loop)
+            spoken.handshake = Handshake(loop, spoken, context, under_way)
+            return spoken.handshake
+
+        for each in sockets:
+            self.servers.append(await loop.create_server(connection, sock=each, backlog=BACKLOG))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -129,32 +162,59 @@ class QuietServer(uvicorn.Server):
 
 
 class HttpServer:
-    """The server while it runs; `port` is the bound one, also when 0 was asked for."""
+    """The server while it runs; `port` is the bound one, also when 0 was asked for. Without an address it has only a socket."""
 
-    def __init__(self, sockets: list[socket.socket]) -> None:
-        self._sockets = sockets
-        self.host, self.port = sockets[0].getsockname()[:2]
+    def __init__(self, sockets: list[socket.socket], tls: bool, socket_path: Path | None) -> None:
+        self._scheme = "https" if tls else "http"
+        self.socket_path = socket_path
+        self.host: str = sockets[0].getsockname()[0] if sockets else ""
+        self.port: int = sockets[0].getsockname()[1] if sockets else 0
 
     @property
     def url(self) -> str:
         """Where it answers."""
+        if not self.port:
+            return f"unix:{self.socket_path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{self._scheme}://{host}:{self.port}"
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[HttpServer]:
-    """Serve `app` while the block runs. Raises CannotListen before anything is served."""
-    sockets = bind(host, port)
-    server = QuietServer(_config(app))
-    running = HttpServer(sockets)
+async def serving(
+    app: ASGIApp,
+    host: str | None,
+    port: int,
+    *,
+    tls: Tls | None = None,
+    socket_path: Path | None = None,
+    socket_mode: int = 0o600,
+) -> AsyncIterator[HttpServer]:
+    """Serve `app` at an address (TLS or not), on a Unix socket (never TLS), or at both, while the block runs.
+
+    Raises CannotListen before anything is served.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = bind(host, port) if host is not None else []
+        for each in sockets:
+            stack.callback(each.close)
+        if socket_path is not None:
+            local = stack.enter_context(bound_socket(socket_path, socket_mode))
+            await stack.enter_async_context(_served(_config(app), [local], str(socket_path)))
+        if sockets:
+            await stack.enter_async_context(_served(_config(app, tls), sockets, f"{host}:{port}"))
+        yield HttpServer(sockets, tls is not None, socket_path)
+
+
+@contextlib.asynccontextmanager
+async def _served(config: uvicorn.Config, sockets: list[socket.socket], where: str) -> AsyncIterator[None]:
+    server = QuietServer(config)
     task = asyncio.create_task(server.serve(sockets=sockets), name="http")
     up = asyncio.create_task(server.up.wait())
     try:
         await asyncio.wait((task, up), return_when=asyncio.FIRST_COMPLETED)
         if not server.started:
-            raise CannotListen(f"the HTTP server on {host}:{port} ended before it began")
-        yield running
+            raise CannotListen(f"the HTTP server on {where} ended before it began")
+        yield
     finally:
         up.cancel()
         server.should_exit = True
@@ -170,49 +230,12 @@ async def _ended(task: "asyncio.Task[None]") -> None:
         await asyncio.wait([task])
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets on every address of `host`. Raises CannotListen."""
-    name = host.strip("[]")
-    try:
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as unknown:
-        raise CannotListen(f"[admin] host {host!r} is no address of this machine: {unknown}") from None
-    sockets: list[socket.socket] = []
-    why = "the name has no address"
-    for family, address in sorted({(family, str(address[0])) for family, _, _, _, address in found}):
-        try:
-            sockets.append(_listening(family, address, sockets[0].getsockname()[1] if sockets else port))
-        except OSError as taken:
-            why = taken.strerror or str(taken)
-            if taken.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                break  # `localhost` may have no IPv6 here; an address that is taken is taken
-    else:
-        if sockets:
-            return sockets
-    for bound in sockets:
-        bound.close()
-    raise CannotListen(
-        f"cannot listen on {host}:{port}: {why}; set [service] health_port or [admin] host, or stop who has it"
-    )
-
-
-def _listening(family: int, address: str, port: int) -> socket.socket:
-    # asyncio turns Nagle off only where the protocol is named; without it each answer takes 40 ms.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listening.bind((address, port))
-        listening.listen(BACKLOG)
-        listening.setblocking(False)
-    except OSError:
-        listening.close()
-        raise
-    return listening
-
-
-def _config(app: ASGIApp) -> uvicorn.Config:
+def _config(app: ASGIApp, tls: Tls | None = None) -> uvicorn.Config:
+    secure: dict[str, Any] = {}
+    if tls is not None:
+        secure = {"ssl_certfile": tls.cert, "ssl_keyfile": tls.key}
+        if tls.client_ca is not None:
+            secure |= {"ssl_ca_certs": str(tls.client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED}
     return uvicorn.Config(
         app,
         http=BoundedConnection,
@@ -226,4 +249,5 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_SECS,
         timeout_graceful_shutdown=STOP_SECS,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        **secure,
     )

@@ -65,8 +65,23 @@ async def story_of(log: EventLog, tx: Hash) -> JsonObject | None:
         "errors": [told(each) for each in found if went_wrong(each.event)],
         "outcome": outcome(found),
         "events": [told(each) for each in found],
-        "complete": len(found) < MAX_STORY_EVENTS,
+        "complete": len(found) < MAX_STORY_EVENTS and not log.missing(),
+        **_missing(log),
     }
+
+
+async def events_of(log: EventLog, tx: Hash) -> list[ev.Recorded]:
+    """All that belongs to the action of this transaction, oldest first; of a stranger's what names it; empty when unknown."""
+    mentions = await read(log, EventQuery(tx=tx, limit=1), 1)
+    action_id = getattr(mentions[0].event, "action_id", None) if mentions else None
+    if action_id is None:
+        return mentions
+    return await read(log, EventQuery(correlation=action_id, limit=MAX_PAGE_ROWS), MAX_STORY_EVENTS)
+
+
+def _missing(log: EventLog) -> JsonObject:
+    """What may be missing from a story, where archive files are not at hand."""
+    return {"missing": missing} if (missing := tuple(log.missing())) else {}
 
 
 async def read(log: EventLog, query: EventQuery, most: int) -> list[ev.Recorded]:
@@ -228,5 +243,6 @@ STORY_SCHEMA: JsonObject = {
         "errors": {"type": "array"},
         "outcome": {"type": "object", "required": ["status"]},
         "events": {"type": "array"},
+        "missing": {"type": "array", "items": {"type": "string"}},
     },
 }

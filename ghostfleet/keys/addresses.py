@@ -36,4 +36,9 @@ def checksummed(address: Address) -> str:
 
 
 def address_of(key: coincurve.PrivateKey) -> Address:
-    return Address(keccak(key.public_key.format(compressed=False)[1:])[-20:])
+    return address_of_point(key.public_key.format(compressed=False))
+
+
+def address_of_point(point: bytes) -> Address:
+    """Of an uncompressed public key: 65 bytes, the first of them 4."""
+    return Address(keccak(point[1:])[-20:])

@@ -6,7 +6,10 @@ What may go wrong with a file from elsewhere is one error, KeystoreUnusable, and
 import json
 import os
 import re
+import sys
 from pathlib import Path
+from threading import Lock
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -22,6 +25,7 @@ MAX_SCRYPT_MEMORY_BYTES = 1 << 30
 MAX_PBKDF2_ROUNDS = 50_000_000
 DEFAULT_SCRYPT_N = 1 << 18
 """What geth and Foundry write: about a second for each key."""
+_importing = Lock()
 
 
 class KeystoreUnusable(BadInput):
@@ -64,10 +68,9 @@ def read_keystore(path: Path) -> Keystore:
 
 def open_keystore(keystore: Keystore, password: Secret) -> Secret:
     """The private key, 32 bytes. Slow on purpose (scrypt): call it in a thread. Raises KeystoreUnusable."""
-    from eth_keyfile.keyfile import decode_keyfile_json  # half a second to import, and most commands open no keystore
-
+    keyfile = _keyfile()
     try:
-        key = decode_keyfile_json(keystore.content, password.reveal())
+        key = keyfile.decode_keyfile_json(keystore.content, password.reveal())
     except Exception as error:  # a boundary: foreign file, foreign library, one outcome
         if str(error) == "MAC mismatch":
             raise KeystoreUnusable(f"the password does not open keystore {keystore.path}") from None
@@ -79,11 +82,23 @@ def open_keystore(keystore: Keystore, password: Secret) -> Secret:
 
 def write_keystore(path: Path, key: Secret, password: Secret, *, scrypt_n: int = DEFAULT_SCRYPT_N) -> None:
     """Encrypt and write, readable by the owner only. Never overwrites: raises FileExistsError."""
-    from eth_keyfile.keyfile import create_keyfile_json
-
-    content = create_keyfile_json(key.reveal(), password.reveal(), kdf="scrypt", iterations=scrypt_n)
+    content = _keyfile().create_keyfile_json(key.reveal(), password.reveal(), kdf="scrypt", iterations=scrypt_n)
     content["address"] = str(content["address"]).lower()
     write_private(path, json.dumps(content, indent=2).encode() + b"\n")
+
+
+def _keyfile() -> ModuleType:
+    """eth_keyfile: half a second to import, and most commands open no keystore.
+
+    py_ecc, which it imports, raises the recursion limit of the whole process to 100,000: a nested JSON document from anywhere
+    would then overflow the stack and kill the service, where it was an error.
+    """
+    with _importing:
+        limit = sys.getrecursionlimit()
+        from eth_keyfile import keyfile
+
+        sys.setrecursionlimit(limit)
+    return keyfile
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -4,16 +4,19 @@ A turn goes: `observe` (read the chain, nothing else) -> `decide` (pure) -> the 
 Everything `decide` uses is its arguments, and all of it is recorded with the decision, so that a decision can be made again.
 """
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
 from pydantic import BaseModel
 
+from ghostfleet.domain.amounts import BPS
 from ghostfleet.domain.profile import Profile
 from ghostfleet.domain.schedule import Random
 from ghostfleet.domain.values import Address, Call, JsonObject, LogEntry, Octets, WalletId
+from ghostfleet.keys.addresses import parse_address
 
 ENTRY_POINT_GROUP = "ghostfleet.plugins"
 
@@ -72,6 +75,27 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     rest_secs: float | None = None
 
 
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """An ERC-20 token that a protocol deals in, as the settings name it."""
+
+    symbol: str
+    address: Address
+    decimals: int = 18
+    tax_bps: int = 0
+    """What a transfer between two ordinary addresses loses on the way, in hundredths of a percent: the receiver gets the rest."""
+
+    def received_of(self, sent: int) -> int:
+        """What arrives at least of a transfer between two ordinary addresses, smallest units. A token that takes its tax in
+        several parts, each rounded down, lets one unit more through for each further part."""
+        return sent - sent * self.tax_bps // BPS
+
+    def sent_for(self, received: int) -> int:
+        """The least that has to be sent for so much to arrive. Raises ValueError where all of it is taken."""
+        if self.tax_bps >= BPS:
+            raise ValueError(f"{self.symbol} takes all of a transfer: nothing ever arrives")
+        return (received - 1) * BPS // (BPS - self.tax_bps) + 1 if received else 0
+
+
 O_co = TypeVar("O_co", bound=msgspec.Struct)
 
 
@@ -100,10 +124,33 @@ class Plugin(ABC, Generic[O_co]):
     def decide(self, view: Any, wallet: WalletFacts, profile: Profile, random: Random) -> Action | Rest:
         """Pure: equal arguments give an equal answer. `view` is what `observe` returned (or its recorded copy)."""
 
+    def tokens(self) -> Sequence[Token]:
+        """The tokens that its settings name: what balances, funding and emergency extraction look at besides the native coin."""
+        return ()
+
+    def contracts(self) -> Mapping[str, Address]:
+        """Every contract that its settings name, by a readable name: `ghost-fleet doctor` looks whether there is code."""
+        return {}
+
     def withdraw(self, view: Any, wallet: WalletFacts) -> Sequence[Action]:
         """The way out, in order: what takes everything back into the wallet, as of this view. Used by emergency extraction,
         which looks again when an action was refused for now (a lock, a pause)."""
         return ()
+
+    def addresses(self) -> Iterable[Address]:
+        """Every address that its actions may be in favour of: contracts they go to, and whoever receives tokens or an approval.
+        A wallet signs to no other. Unless a plugin says otherwise: its contracts, and all that stand in its settings."""
+        table = self.settings.model_dump() if isinstance(self.settings, BaseModel) else self.settings
+        return {*self.contracts().values(), *addresses_in(table)}
+
+    def remarks(self, view: Any) -> Sequence[str]:
+        """What no withdrawal brings back as of this view, and why, in a sentence each: a stake that is lost, a bet under way."""
+        return ()
+
+    def coming(self, view: Any) -> str:
+        """What comes back by itself if one waits, in a sentence: a bet under way. Empty where there is nothing. An extraction
+        waits for it, and a key is not destroyed before it is in."""
+        return ""
 
     def judge(self, kind: str, reason: str) -> Verdict:
         """Whose fault a revert with this decoded reason is: `Name(values)` of a custom error, or the node's own words."""
@@ -112,3 +159,18 @@ class Plugin(ABC, Generic[O_co]):
     def decode_log(self, entry: LogEntry) -> JsonObject | None:
         """A protocol event in readable form for TransactionMined, or None when it is not the protocol's."""
         return None
+
+
+def addresses_in(value: object) -> Iterator[Address]:
+    """Every address, but the zero address, that stands as a text anywhere in a table."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            address = parse_address(value)
+            if any(address):
+                yield address
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from addresses_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from addresses_in(inner)

@@ -1,6 +1,6 @@
 """The plugin `call`: contract calls declared in the settings, by signature and ranges of arguments, without any code."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
@@ -123,6 +123,10 @@ class CallPlugin(Plugin[NothingSeen]):
             params=_shown(chosen, values),
             gas=chosen.gas,
         )
+
+    def contracts(self) -> Mapping[str, Address]:
+        """A call is known by its place and its function; two calls of one contract name it twice."""
+        return {f"calls[{index}] {call.function.signature}": call.to for index, call in enumerate(self.calls)}
 
 
 def declared(entry: CallSettings) -> Declared:

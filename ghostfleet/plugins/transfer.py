@@ -7,12 +7,13 @@ import msgspec
 from pydantic import Field, model_validator
 
 from ghostfleet.config.settings import AddressText, Section, WeiAmount
+from ghostfleet.domain.amounts import BPS, MAX_DECIMALS, NATIVE_DECIMALS
 from ghostfleet.domain.profile import Profile
 from ghostfleet.domain.schedule import Random
 from ghostfleet.domain.values import Address, Call, JsonObject, LogEntry
 from ghostfleet.keys.addresses import checksummed, parse_address
 from ghostfleet.plugins.abi import event_topic, function, read, words
-from ghostfleet.plugins.api import Action, ChainView, Plugin, Rest, WalletFacts
+from ghostfleet.plugins.api import Action, ChainView, Plugin, Rest, Token, WalletFacts
 
 BALANCE_OF = function("balanceOf(address)", "uint256")
 TRANSFER = function("transfer(address,uint256)")
@@ -25,6 +26,7 @@ ERRORS = [
 KEEP_NATIVE_WEI = 5 * 10**15
 """0.005 of the native coin stays for gas unless the settings say otherwise: below it, operators are alerted."""
 MAX_RECIPIENTS = 1_000
+MAX_SYMBOL_CHARS = 16
 MIN_GAS = 21_000
 MAX_GAS = 30_000_000
 
@@ -54,6 +56,18 @@ class TransferSettings(Section):
     )
     keep_wei: WeiAmount | None = Field(
         default=None, description=f"What always stays in the wallet; by default {KEEP_NATIVE_WEI} of the native coin."
+    )
+    symbol: str = Field(
+        default="TOKEN",
+        pattern=r"^[A-Za-z][A-Za-z0-9._-]*$",
+        max_length=MAX_SYMBOL_CHARS,
+        description="What commands and tables call the token.",
+    )
+    decimals: int = Field(
+        default=NATIVE_DECIMALS, ge=0, le=MAX_DECIMALS, description="Digits after the point in a whole token."
+    )
+    tax_bps: int = Field(
+        default=0, ge=0, le=BPS, description="What the token takes of a transfer, in hundredths of a percent."
     )
     gas: int | None = Field(
         default=None, ge=MIN_GAS, le=MAX_GAS, description="A gas limit that needs no estimation, for native transfers."
@@ -114,6 +128,17 @@ class TransferPlugin(Plugin[TransferView]):
             spend_wei=0 if to == wallet.address else amount_wei,
             gas=self.settings.gas,
         )
+
+    def tokens(self) -> Sequence[Token]:
+        if self.token is None:
+            return ()
+        settings = self.settings
+        return (
+            Token(symbol=settings.symbol, address=self.token, decimals=settings.decimals, tax_bps=settings.tax_bps),
+        )
+
+    def contracts(self) -> Mapping[str, Address]:
+        return {} if self.token is None else {self.settings.symbol: self.token}
 
     def decode_log(self, entry: LogEntry) -> JsonObject | None:
         values = words(entry.data)

@@ -52,6 +52,10 @@ class Database(Protocol):
         `last` as well."""
         ...
 
+    async def compact(self) -> None:
+        """Give the space of rows that are gone back to the disk, where the database does not do so by itself."""
+        ...
+
     def witnessed(self) -> LogHead | None:
         """Where the log ended at the newest commit that was noted; None when none was."""
         ...

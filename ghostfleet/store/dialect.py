@@ -1,6 +1,7 @@
 """The only place with SQL that one database understands and the other does not, and with what their errors mean."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -34,6 +35,9 @@ SQLITE_READER_PRAGMAS = ("PRAGMA query_only = ON",)
 SQLITE_INTEGRITY = "PRAGMA integrity_check(1)"
 SQLITE_TRUNCATE_WAL = ("PRAGMA busy_timeout = 0", "PRAGMA wal_checkpoint(TRUNCATE)", SQLITE_PRAGMAS[0])
 """A checkpoint that has to wait for a reader gives up instead: the next one may find none."""
+SQLITE_ONE_FILE = ("PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA journal_mode = DELETE")
+"""A file that is copied, moved or read from a read-only disk has no write-ahead file beside it."""
+SQLITE_COMPACT = "VACUUM"
 
 BEGIN = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 """A deferred transaction that turns into a writer deadlocks with another one (langgraph pull 8135)."""
@@ -67,6 +71,23 @@ APPEND_ONLY = {
     ),
 }
 """The triggers that refuse to change or delete rows. REPLACE deletes without asking the DELETE trigger, hence the third."""
+
+LIFT_APPEND_ONLY = {
+    "sqlite": ("DROP TRIGGER events_keep_deleted",),
+    "postgresql": ("ALTER TABLE events DISABLE TRIGGER events_keep_rows",),
+}
+"""Inside the one transaction that moves events to an archive; its other half is ..."""
+RESTORE_APPEND_ONLY = {
+    "sqlite": (APPEND_ONLY["sqlite"][1],),
+    "postgresql": ("ALTER TABLE events ENABLE TRIGGER events_keep_rows",),
+}
+"""... this. Both databases undo either with the transaction, and let nobody else delete in between."""
+
+
+def set_aside(schema: str, tables: Sequence[str]) -> list[str]:
+    """PostgreSQL: take a log's tables, indexes and triggers out of the way, into a schema of their own."""
+    moves = [f'ALTER TABLE "{table}" SET SCHEMA "{schema}"' for table in tables]
+    return [f'CREATE SCHEMA "{schema}"', *moves, f'ALTER FUNCTION events_keep() SET SCHEMA "{schema}"']
 
 
 def raw_dialect(name: str) -> Dialect:

@@ -14,6 +14,10 @@ class LogUnavailable(TryAgain):
         super().__init__(message)
 
 
+class ArchiveMissing(LogUnavailable):
+    """Events that were moved to an archive file are needed, and the file is not in its place. Put it back, and ask again."""
+
+
 class VersionConflict(TryAgain):
     """A stream does not have the version that the caller had seen. Nothing of the call was written: look again, decide again."""
 

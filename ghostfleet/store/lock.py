@@ -16,6 +16,8 @@ from ghostfleet.domain.values import Hash
 from ghostfleet.store.errors import LogHeld, LogUnavailable
 from ghostfleet.store.rows import LogHead
 
+_HELD_LOCKS = Path("/proc/locks")
+
 
 class WriterLock:
     """Held from construction to `release`. Raises LogHeld, naming the process, when another one has it."""
@@ -35,11 +37,7 @@ class WriterLock:
         self._sign()
 
     def _holder(self) -> str:
-        try:
-            said = json.loads(os.pread(self._file, 4096, 0))
-            return f"process {said['pid']} on {said['host']} (since {said['started']})"
-        except (ValueError, KeyError, TypeError, OSError):
-            return "another process"
+        return _signature(self._file)
 
     def _sign(self) -> None:
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -61,6 +59,43 @@ class WriterLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def holder_of(database: Path) -> str:
+    """Who holds the lock of this log now, without touching it; empty when nobody does, or when this system does not say.
+
+    Trying the lock would make a service that starts at that moment refuse to: /proc/locks tells without trying.
+    """
+    path = database.with_name(database.name + ".lock")
+    try:
+        status = path.stat()
+        held = _HELD_LOCKS.read_text()
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        signature = _signature(file)
+    finally:
+        os.close(file)
+    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+    for line in held.splitlines():
+        words = line.split()
+        if len(words) < 6 or (words[1], words[3]) != ("FLOCK", "WRITE"):
+            continue
+        pid, (lock_device, _, inode) = words[4], words[5].rpartition(":")
+        # An overlay's files tell another device than the lock does: then it is the process that has to be the same.
+        if inode == str(status.st_ino) and (lock_device == device or signature.startswith(f"process {pid} ")):
+            return signature
+    return ""
+
+
+def _signature(file: int) -> str:
+    """What the holder wrote into the lock's file."""
+    try:
+        said = json.loads(os.pread(file, 4096, 0))
+        return f"process {said['pid']} on {said['host']} (since {said['started']})"
+    except (ValueError, KeyError, TypeError, OSError):
+        return "another process"
 
 
 class Witness:

@@ -3,26 +3,20 @@
 `EventLog` is the same over every storage; `open_log` opens one from its URL.
 """
 
-import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from ghostfleet.domain.events import NewEvent, Recorded, Stream
 from ghostfleet.errors import BadInput
 from ghostfleet.store.codec import CODEC, Codec
 from ghostfleet.store.commits import GroupCommit
-from ghostfleet.store.errors import LogUnavailable
+from ghostfleet.store.errors import ArchiveMissing, LogUnavailable
 from ghostfleet.store.opening import opened
-from ghostfleet.store.postgres import PostgresDatabase
+from ghostfleet.store.places import recorder_at
 from ghostfleet.store.projections import changes_of
 from ghostfleet.store.queries import EventQuery, Page, TransactionQuery, TransactionRow
 from ghostfleet.store.recorder import Counters, Recorder, Snapshot
 from ghostfleet.store.rows import EventRow, LogHead
-from ghostfleet.store.sql_recorder import SqlRecorder
-from ghostfleet.store.sqlite import SqliteDatabase
 from ghostfleet.store.verification import Verification, snapshot_fits, verify
 
 READ_PAGE_ROWS = 2000
@@ -119,7 +113,9 @@ class EventLog:
 
     async def rebuild_projections(self) -> None:
         """Make the read models anew from the events, and drop snapshots that do not fit them. For a log that nobody appends
-        to meanwhile."""
+        to meanwhile. Raises ArchiveMissing before it changes anything."""
+        if missing := self.missing():
+            raise ArchiveMissing(f"the read models are derived from all events, and {missing[0]}: put it there")
         await self._recorder.forget_projections()
         await self._project(0)
         every = await self._recorder.every_snapshot()
@@ -148,6 +144,24 @@ class EventLog:
                 return snapshot
         return None
 
+    @property
+    def anchor(self) -> LogHead:
+        """The end of the newest archive; position 0 where nothing was archived."""
+        return self._recorder.anchor
+
+    def missing(self) -> Sequence[str]:
+        """Which events lie in archive files that are not at hand, in words; answers lack them."""
+        return self._recorder.missing()
+
+    async def load_anchor_state(self, fold_version: int) -> Snapshot | None:
+        """The state as of the anchor by this version of the fold; None when another one wrote it. Raises LogCorrupt."""
+        return await self._recorder.anchor_state(fold_version)
+
+    async def save_anchor_state(self, fold_version: int, state: bytes) -> None:
+        """Keep the state as of the anchor for this version of the fold. Raises BadInput where nothing was archived."""
+        anchor = self.anchor
+        await self._recorder.put_anchor_state(Snapshot.of(anchor.position, fold_version, anchor.hash, state))
+
     async def close(self) -> None:
         """Finish the appends that wait, then let the storage and its lock go."""
         await self._commits.close()
@@ -160,12 +174,20 @@ def _gap(after: int, position: int) -> Exception:
     return LogCorrupt(f"position {after + 1} is missing: {after} is followed by {position}")
 
 
-async def open_log(url: str, *, read_only: bool = False, create: bool = True, codec: Codec = CODEC) -> EventLog:
+async def open_log(
+    url: str,
+    *,
+    read_only: bool = False,
+    create: bool = True,
+    codec: Codec = CODEC,
+    archives: Path | None = None,
+) -> EventLog:
     """Open the log at `sqlite:///FILE` or `postgresql://...`, as its one writer or read-only beside it.
 
+    `archives` is where its archive files lie; None: beside a SQLite file.
     Raises BadInput (no such place), LogHeld, LogCorrupt, SchemaTooNew, LogUnavailable.
     """
-    recorder = await _recorder_at(url, read_only=read_only, create=create)
+    recorder = await recorder_at(url, read_only=read_only, create=create, archives=archives)
     try:
         return await EventLog.over(recorder, codec=codec, read_only=read_only)
     except BaseException:
@@ -173,26 +195,13 @@ async def open_log(url: str, *, read_only: bool = False, create: bool = True, co
         raise
 
 
-async def verify_log(url: str, *, codec: Codec = CODEC) -> Verification:
+async def verify_log(url: str, *, codec: Codec = CODEC, archives: Path | None = None) -> Verification:
     """`EventLog.verify` of a log that may be too damaged to be opened.
 
     Raises BadInput, SchemaTooNew, UnknownCriticalEvent, LogUnavailable; LogCorrupt when the database cannot even be read.
     """
-    recorder = await _recorder_at(url, read_only=True, create=False)
+    recorder = await recorder_at(url, read_only=True, create=False, archives=archives)
     try:
         return await verify(recorder, codec, 0)
     finally:
         await recorder.close()
-
-
-async def _recorder_at(url: str, *, read_only: bool, create: bool) -> Recorder:
-    try:
-        where = make_url(url)
-    except ArgumentError:
-        raise BadInput("the store's URL is not one: sqlite:///FILE or postgresql://USER@HOST/DATABASE") from None
-    if where.get_backend_name() == "sqlite" and where.database and where.database != ":memory:":
-        path = Path(os.path.abspath(where.database))
-        return SqlRecorder(await SqliteDatabase.open(path, read_only=read_only, create=create))
-    if where.get_backend_name() in ("postgresql", "postgres") and where.database:
-        return SqlRecorder(await PostgresDatabase.open(where, read_only=read_only))
-    raise BadInput("the log lives at sqlite:///FILE or postgresql://USER@HOST/DATABASE")

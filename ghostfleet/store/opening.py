@@ -7,7 +7,7 @@ import msgspec
 from ghostfleet.domain.events import Stream
 from ghostfleet.store.errors import LogCorrupt, LogCutBack
 from ghostfleet.store.recorder import Recorder
-from ghostfleet.store.rows import GENESIS, LogHead
+from ghostfleet.store.rows import LogHead
 from ghostfleet.store.verification import chain_fault
 
 TAIL_ROWS = 1000
@@ -66,9 +66,10 @@ def _check_witness(witness: LogHead | None, head: LogHead) -> None:
 
 
 async def _check_tail(recorder: Recorder, head: LogHead) -> None:
-    before = max(head.position - TAIL_ROWS, 0)
-    rows = list(await recorder.page(max(before - 1, 0), head.position, TAIL_ROWS + 1))
-    previous = GENESIS if before == 0 else rows.pop(0).hash
+    anchor = recorder.anchor
+    before = max(head.position - TAIL_ROWS, anchor.position)
+    rows = list(await recorder.page(max(before - 1, anchor.position), head.position, TAIL_ROWS + 1))
+    previous = anchor.hash if before == anchor.position else rows.pop(0).hash
     position = before
     for row in rows:
         if fault := chain_fault(row, position, previous):

@@ -91,9 +91,9 @@ class PostgresDatabase:
         try:
             raw = self._writer or await self._take(LogUnavailable)
             async with raw.transaction():
-                await _run(raw, rows)
-                applied = not derived or await _try(raw, derived)
-                await _run(raw, last(applied))
+                await run_steps(raw, rows)
+                applied = not derived or await try_steps(raw, derived)
+                await run_steps(raw, last(applied))
         except FAULTS as error:
             problem = dialect.storage_problem(error, self.place)
             if problem is not None:
@@ -101,11 +101,20 @@ class PostgresDatabase:
             raise problem or dialect.unfit(error, self.place) from None
         return applied
 
+    @property
+    def writing_session(self) -> tuple[AsyncConnection, Any]:
+        """The session that holds the lock, and the driver's own connection under it."""
+        assert self._writing is not None, "opened read-only"
+        return self._writing, self._writer
+
     async def _drop_writer(self) -> None:
         writing, self._writing, self._writer = self._writing, None, None
         if writing is not None:
             await writing.invalidate()
             await writing.close()
+
+    async def compact(self) -> None:
+        """The server does that by itself."""
 
     def witnessed(self) -> LogHead | None:
         """Nobody but the server knows."""
@@ -125,7 +134,8 @@ class PostgresDatabase:
         await self._engine.dispose()
 
 
-async def _run(raw: Any, steps: Steps) -> None:
+async def run_steps(raw: Any, steps: Steps) -> None:
+    """Carry statements out, one after another."""
     for statement, params in steps:
         if len(params) == 1:
             await raw.execute(statement.sql, *params[0])
@@ -133,10 +143,11 @@ async def _run(raw: Any, steps: Steps) -> None:
             await raw.executemany(statement.sql, params)
 
 
-async def _try(raw: Any, steps: Steps) -> bool:
+async def try_steps(raw: Any, steps: Steps) -> bool:
+    """The same, all of them or none; False when one of them fails by its own fault."""
     try:
         async with raw.transaction():
-            await _run(raw, steps)
+            await run_steps(raw, steps)
     except (asyncpg.PostgresError, ValueError) as error:
         if dialect.storage_problem(error, "") is not None:
             raise

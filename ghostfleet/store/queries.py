@@ -70,6 +70,8 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
     items: tuple[T, ...]
     next: int | None = None
+    missing: tuple[str, ...] = ()
+    """What the answer lacks: in archive files that are not at hand."""
 
 
 def checked_limit(limit: int) -> int:

@@ -64,6 +64,23 @@ class Recorder(Protocol):
         """Where the log is known to have ended, by a note kept outside of it; None when there is none."""
         ...
 
+    @property
+    def anchor(self) -> LogHead:
+        """The row that the first one of the table continues: the end of the newest archive, or where every log begins."""
+        ...
+
+    def missing(self) -> Sequence[str]:
+        """What lies in archive files that are not at hand, in words."""
+        ...
+
+    async def anchor_state(self, fold_version: int) -> Snapshot | None:
+        """The state as of the anchor, by this version of the fold; None when there is none. Raises LogCorrupt."""
+        ...
+
+    async def put_anchor_state(self, snapshot: Snapshot) -> None:
+        """Keep the state as of the anchor, beside those of other versions of the fold."""
+        ...
+
     async def versions(self) -> Mapping[Stream, tuple[int, int]]:
         """Newest version and number of rows of every stream."""
         ...

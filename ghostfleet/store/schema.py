@@ -15,10 +15,12 @@ import ghostfleet
 from ghostfleet.store.errors import LogCorrupt, SchemaTooNew
 from ghostfleet.store.tables import alembic_version, log_meta
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration of this release; a test compares it with migrations/versions."""
-LEVEL = 1
-"""The newest schema level that this release knows."""
+LEVEL = 2
+"""The newest schema level that this release knows. 1: a log begins at position 1. 2: it may begin behind an archive."""
+ARCHIVED_LEVEL = 2
+"""What a release has to know at least, once events were moved to an archive: release 0.1.0 would take the log for damaged."""
 
 
 def migrations_folder() -> Path:

@@ -57,6 +57,19 @@ class SqlRecorder:
     def witnessed(self) -> LogHead | None:
         return self._db.witnessed()
 
+    @property
+    def anchor(self) -> LogHead:
+        return LogHead()
+
+    def missing(self) -> Sequence[str]:
+        return ()
+
+    async def anchor_state(self, fold_version: int) -> Snapshot | None:
+        return None
+
+    async def put_anchor_state(self, snapshot: Snapshot) -> None:
+        raise BadInput("nothing was archived from this log: it has no anchor")
+
     async def versions(self) -> Mapping[Stream, tuple[int, int]]:
         found = await self._db.fetch(self._sql.versions, whole=True)
         return {stream: (newest, count) for stream, newest, count in found}
@@ -70,7 +83,7 @@ class SqlRecorder:
             head = self._sql.set_head.row(position=newest.position, hash=bytes(newest.hash), projected=projected)
             return [(self._sql.set_head, [head])]
 
-        params = [_params(row) for row in rows]
+        params = [row_params(row) for row in rows]
         applied = await self._db.write([(self._sql.append, params)], self._steps(changes) if follows else (), last)
         if follows and applied:
             self._projected = newest.position
@@ -205,7 +218,8 @@ def _paged(chosen: Select[Any], of: Table, by: str, query: EventQuery | Transact
     return chosen.order_by(column.desc() if query.descending else column).limit(query.limit + 1)
 
 
-def _params(row: EventRow) -> tuple[Any, ...]:
+def row_params(row: EventRow) -> tuple[Any, ...]:
+    """A row in the order of the table's columns."""
     return (
         row.position,
         row.stream,

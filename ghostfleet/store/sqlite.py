@@ -128,6 +128,14 @@ class SqliteDatabase:
             raise dialect.storage_problem(error, self.place) or dialect.unfit(error, self.place) from None
         return applied
 
+    async def compact(self) -> None:
+        """Give the space of rows that are gone back to the disk."""
+        assert self._writer is not None, "opened read-only"
+        try:
+            await self._writer.execute_fetchall(dialect.SQLITE_COMPACT)
+        except sqlite3.Error as error:
+            raise dialect.storage_problem(error, self.place) or dialect.unfit(error, self.place) from None
+
     def _transact(self, rows: Steps, derived: Steps, last: Callable[[bool], Steps]) -> bool:
         """In the writer's thread, which is the only user of the raw connection."""
         assert self._writer is not None
@@ -178,6 +186,19 @@ class SqliteDatabase:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def as_one_file(path: Path) -> None:
+    """Bring what stands in the write-ahead file of a log that nobody has open into the log, and do without one.
+
+    Raises LogCorrupt, LogUnavailable.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            for sql in dialect.SQLITE_ONE_FILE:
+                connection.execute(sql).fetchall()
+    except sqlite3.Error as error:
+        raise dialect.storage_problem(error, str(path)) or dialect.unfit(error, str(path)) from None
 
 
 class _TooLong(Exception):

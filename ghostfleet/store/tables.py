@@ -1,4 +1,5 @@
-"""The tables of the log. `events` is the truth; `log_head` guards its end; the others are caches or say who wrote it.
+"""The tables of the log. `events` is the truth, with `archives` and `anchors` where a part of it has moved; `log_head` guards
+its end; the others are caches or say who wrote it.
 
 Migrations make them (migrations/versions); a test compares the two.
 """
@@ -94,6 +95,33 @@ snapshots = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("state", LargeBinary, nullable=False),
 )
+
+archives = Table(
+    "archives",
+    metadata,
+    Column("last_position", Whole, primary_key=True, autoincrement=False),
+    Column("first_position", Whole, nullable=False),
+    Column("last_hash", LargeBinary, nullable=False),
+    Column("first_us", Whole, nullable=False),
+    Column("last_us", Whole, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("file_sha256", LargeBinary, nullable=False),
+    Column("versions", Text, nullable=False),
+    Column("archived_us", Whole, nullable=False),
+)
+"""A row for each archive file. `last_hash` is what the first row after it continues; `versions` is JSON, the version of every
+stream at its end; `first_us` and `last_us` are the least and the greatest time in it, which need not be in order."""
+
+anchors = Table(
+    "anchors",
+    metadata,
+    Column("position", Whole, primary_key=True, autoincrement=False),
+    Column("fold_version", Integer, primary_key=True, autoincrement=False),
+    Column("head_hash", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+)
+"""The state at the end of the newest archive, as snapshots are kept; but these are needed, and no rotation drops them."""
 
 log_meta = Table(
     "log_meta",

@@ -26,6 +26,10 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     transactions: int = 0
     position: int | None = None
     problem: str = ""
+    after: int = 0
+    """The walk began behind this position, which is 0 unless it was asked so or an archive is not at hand."""
+    missing: tuple[str, ...] = ()
+    """Archives that are not at hand: their events were not verified, nor what the read models derive from them."""
 
 
 class Misfit(Exception):
@@ -52,11 +56,12 @@ def chain_fault(row: EventRow, after: int, previous: bytes) -> str:
 
 
 class _Walk:
-    """State of one walk; `at` is the newest row that fits, `witness` where the log had ended once."""
+    """State of one walk; `at` is the newest row that fits, `witness` where the log had ended once, `anchor` an archive's end."""
 
-    def __init__(self, codec: Codec, at: LogHead, witness: LogHead | None) -> None:
+    def __init__(self, codec: Codec, at: LogHead, witness: LogHead | None, anchor: LogHead) -> None:
         self._codec = codec
         self._witness = witness
+        self._anchor = anchor
         self.at = at
         self.rows = 0
         self._versions: dict[Stream, int] | None = {} if at.position == 0 else None
@@ -82,6 +87,10 @@ class _Walk:
             raise Misfit(
                 f"the row is another than the one that the .witness file names ({self._witness.hash})", position
             )
+        if self._anchor.position == position and self._anchor.hash != row.hash:
+            raise Misfit(
+                f"the row is another than the one that the log was anchored to ({self._anchor.hash})", position
+            )
         self.at = LogHead(row.position, row.hash)
         self.rows += 1
 
@@ -96,7 +105,10 @@ async def verify(recorder: Recorder, codec: Codec, after: int) -> Verification:
 
     Raises LogUnavailable, and UnknownCriticalEvent where this release cannot read on.
     """
-    walk = _Walk(codec, LogHead(after), recorder.witnessed())
+    missing = tuple(recorder.missing())
+    if missing:
+        after = max(after, recorder.anchor.position)
+    walk = _Walk(codec, LogHead(after), recorder.witnessed(), recorder.anchor)
     try:
         walk.at = await _start(recorder, after)
         await _walk_to_the_end(recorder, walk)
@@ -107,11 +119,13 @@ async def verify(recorder: Recorder, codec: Codec, after: int) -> Verification:
         if faults := await recorder.faults():
             raise Misfit(f"the database finds itself damaged: {faults}")
     except Misfit as misfit:
-        return Verification(ok=False, head=walk.at, rows=walk.rows, position=misfit.position, problem=str(misfit))
+        return Verification(
+            ok=False, head=walk.at, rows=walk.rows, position=misfit.position, problem=str(misfit), after=after
+        )
     except LogCorrupt as problem:
-        return Verification(ok=False, head=walk.at, rows=walk.rows, problem=str(problem))
+        return Verification(ok=False, head=walk.at, rows=walk.rows, problem=str(problem), after=after)
     attempts = 0 if walk.expected is None else walk.expected.attempts
-    return Verification(ok=True, head=walk.at, rows=walk.rows, transactions=attempts)
+    return Verification(ok=True, head=walk.at, rows=walk.rows, transactions=attempts, after=after, missing=missing)
 
 
 async def _start(recorder: Recorder, after: int) -> LogHead:
@@ -119,6 +133,8 @@ async def _start(recorder: Recorder, after: int) -> LogHead:
         if before := await recorder.page(-LAST_POSITION, 0, 1):
             raise Misfit("no event has such a position: the row was inserted", before[0].position)
         return LogHead(0, GENESIS)
+    if after == recorder.anchor.position:
+        return recorder.anchor
     row = await recorder.page(after - 1, after, 1)
     if not row:
         raise LogCorrupt(f"position {after} is missing")
@@ -196,6 +212,9 @@ async def snapshot_fits(recorder: Recorder, snapshot: Snapshot) -> bool:
     """Whether it is a state of this log, as it was written."""
     if type(snapshot.position) is not int or not snapshot.undamaged:
         return False
+    anchor = recorder.anchor
+    if 0 < snapshot.position <= anchor.position:
+        return snapshot.position == anchor.position and snapshot.head_hash == anchor.hash
     row = await recorder.page(snapshot.position - 1, snapshot.position, 1)
     return bool(row) and row[0].hash == snapshot.head_hash
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ghostfleet.domain import events as ev
+from ghostfleet.domain.amounts import decimal_text
 from ghostfleet.telemetry.moments import iso
 
 WEI_PER_ETH = 10**18
@@ -18,9 +19,12 @@ Level = int | Callable[[Any], int]
 
 def eth(wei: int) -> str:
     """An amount in ETH, exact, without needless zeros."""
-    whole, rest = divmod(abs(wei), WEI_PER_ETH)
-    digits = f"{rest:018d}".rstrip("0")
-    return f"{'-' if wei < 0 else ''}{whole}{'.' + digits if digits else ''} ETH"
+    return f"{decimal_text(wei)} ETH"
+
+
+def _config_applied(event: ev.ConfigApplied) -> str:
+    what = f" while running by {event.actor}: {len(event.changes)} changes" if event.actor else ""
+    return f"config applied{what}: {event.digest[:12]}"
 
 
 def _as_command(event: ev.AdminCommandReceived | ev.AdminCommandRefused) -> str:
@@ -30,6 +34,10 @@ def _as_command(event: ev.AdminCommandReceived | ev.AdminCommandRefused) -> str:
 
 def _because(reason: str) -> str:
     return f": {reason}" if reason else ""
+
+
+def _replaced(event: ev.LogRestored) -> str:
+    return f", in the place of one that ended at #{event.replaced_position}" if event.replaced_position else ""
 
 
 def _mined(event: ev.TransactionMined) -> str:
@@ -59,20 +67,54 @@ LINES: dict[type[ev.Event], tuple[Level, Callable[[Any], str]]] = {
         ),
     ),
     ev.ServiceStopped: (INFO, lambda e: f"service stopped{_because(e.reason)}"),
-    ev.ConfigApplied: (INFO, lambda e: f"config applied: {e.digest[:12]}"),
+    ev.ConfigApplied: (INFO, _config_applied),
     ev.FleetPaused: (WARNING, lambda e: f"fleet paused by {e.actor}{_because(e.reason)}"),
     ev.FleetResumed: (INFO, lambda e: f"fleet resumed by {e.actor}{_because(e.reason)}"),
+    ev.FleetThrottled: (WARNING, lambda e: f"fleet goes at {e.factor:g} of its pace, by {e.actor}{_because(e.reason)}"),
     ev.AdminCommandReceived: (
         INFO,
         lambda e: f"command {_as_command(e)} from {e.actor} at {e.remote}{_because(e.reason)}",
     ),
     ev.AdminCommandRefused: (WARNING, lambda e: f"command {e.command} from {e.actor} at {e.remote} refused: {e.why}"),
+    ev.AdminLockedOut: (
+        WARNING,
+        lambda e: f"{e.remote} is locked out until {iso(e.until_us)}: {e.failures} wrong credentials ({e.actor})",
+    ),
+    ev.AdminTokenCreated: (
+        WARNING,
+        lambda e: (
+            f"admin token {e.name} ({e.role}) created by {e.actor}, "
+            + ("without an end" if e.expires_us is None else f"valid until {iso(e.expires_us)}")
+        ),
+    ),
+    ev.AdminTokenRevoked: (WARNING, lambda e: f"admin token {e.name} revoked by {e.actor}"),
+    ev.OperatorCheckedIn: (INFO, lambda e: f"{e.actor} checked in"),
     ev.EndpointTripped: (ERROR, lambda e: f"endpoint {e.endpoint} is left alone: class=endpoint_tripped {e.reason}"),
     ev.EndpointRecovered: (INFO, lambda e: f"endpoint {e.endpoint} answers again"),
+    ev.EndpointDrained: (WARNING, lambda e: f"endpoint {e.endpoint} is drained by {e.actor}{_because(e.reason)}"),
+    ev.EndpointRestored: (INFO, lambda e: f"endpoint {e.endpoint} is restored by {e.actor}{_because(e.reason)}"),
     ev.StoreRecovered: (
         ERROR,
-        lambda e: f"the log can be written again, after it could not since {iso(e.failed_us)}: {e.reason}",
+        lambda e: (
+            f"the log can be written again, after it could not since {iso(e.failed_us)}: class=log_unavailable {e.reason}"
+        ),
     ),
+    ev.OperationStarted: (
+        WARNING,
+        lambda e: f"operation {e.operation_id} started by {e.actor}, {len(e.wallets)} wallets{_because(e.reason)}",
+    ),
+    ev.OperationWalletPlanned: (DEBUG, lambda e: f"operation {e.operation_id} has looked at {e.wallet}"),
+    ev.OperationSuspended: (WARNING, lambda e: f"operation {e.operation_id} suspended{_because(e.reason)}"),
+    ev.OperationContinued: (
+        WARNING,
+        lambda e: f"operation {e.operation_id} continued by {e.actor}{_because(e.reason)}",
+    ),
+    ev.OperationWalletDone: (INFO, lambda e: f"operation {e.operation_id} is done with {e.wallet}"),
+    ev.OperationFinished: (WARNING, lambda e: f"operation {e.operation_id} ended: {e.outcome}"),
+    ev.BackupMade: (INFO, lambda e: f"backup made: {e.file}, up to #{e.position}, {e.size_bytes} bytes"),
+    ev.BackupFailed: (ERROR, lambda e: f"backup failed: class=backup {e.reason}"),
+    ev.LogRestored: (WARNING, lambda e: f"log restored from a backup that ends at #{e.position}{_replaced(e)}"),
+    ev.LogArchived: (INFO, lambda e: f"events #{e.first_position} to #{e.last_position} moved to archive {e.file}"),
     ev.ChainReorganised: (
         WARNING,
         lambda e: f"chain reorganised: {e.depth} blocks after {e.ancestor} replaced, head now {e.new_head.number}",

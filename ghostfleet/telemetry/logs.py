@@ -36,21 +36,21 @@ class JsonLine(msgspec.Struct, omit_defaults=True):
 
 def one_line(text: str, limit: int = MAX_LINE_CHARS) -> str:
     """Text without control characters, at most `limit` characters long."""
-    clean = text[: limit + 1].translate(_CONTROL)
+    clean = text[: limit + 1]
+    if not clean.isprintable():  # every control character is not; nearly every line is
+        clean = clean.translate(_CONTROL)
     return clean if len(clean) <= limit else clean[: limit - len(CUT)] + CUT
 
 
 def _parts(record: logging.LogRecord) -> JsonLine:
     recorded: Recorded | None = getattr(record, "recorded", None)
+    time_us = recorded.time_us if recorded is not None else int(record.created * 1_000_000)
     message = record.getMessage()
     if record.exc_info and record.exc_info[1] is not None:
         problem = record.exc_info[1]
         message = f"{message}: {type(problem).__name__}: {problem}"
-    line = JsonLine(
-        time=iso(int(record.created * 1_000_000)), level=record.levelname, message=one_line(message), logger=record.name
-    )
+    line = JsonLine(time=iso(time_us), level=record.levelname, message=one_line(message), logger=record.name)
     if recorded is not None:
-        line.time = iso(recorded.time_us)
         line.wallet = recorded.wallet or ""
         line.event = type(recorded.event).__name__
         line.position = recorded.position

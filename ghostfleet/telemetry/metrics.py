@@ -12,14 +12,20 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric, UnknownMet
 from prometheus_client.registry import Collector
 
 from ghostfleet.domain.breaker import Probing, Tripped
+from ghostfleet.domain.limits import PACE_LIMITS, SPENDING_LIMITS
 from ghostfleet.domain.state import State
+from ghostfleet.domain.values import SECOND_US
 from ghostfleet.domain.wallet import Wallet
+from ghostfleet.telemetry.labels import OTHER, Label
 from ghostfleet.telemetry.lines import WEI_PER_ETH
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_WALLET_SERIES = 10_000
 """Beyond so many wallets only the lowest balances are published: those that an alert is about."""
+MAX_TRIP_SERIES = 1_000
+"""Wallets whose breaker trips are told apart, in the order of their registration; those of the others count as `other`."""
 COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 WALLET_STATES = ("active", "tripped", "probing", "parked", "retired")
 TRANSACTION_STATUSES = (
     "signed",
@@ -33,6 +39,7 @@ TRANSACTION_STATUSES = (
     "dropped",
     "superseded",
 )
+BACKUP_OUTCOMES = ("made", "failed")
 
 
 class Reachable(Protocol):
@@ -42,6 +49,8 @@ class Reachable(Protocol):
     def name(self) -> str: ...
     @property
     def healthy(self) -> bool: ...
+    @property
+    def drained(self) -> bool: ...
 
 
 def wallet_state(wallet: Wallet) -> str:
@@ -62,12 +71,17 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=False)
         self._fleet = FleetGauges(wal_bytes)
         self.actions = self._counter("ghost_fleet_actions", "Actions by outcome.", ("plugin", "kind", "outcome"))
-        self.errors = self._counter("ghost_fleet_errors", "Errors by class.", ("class",))
+        self.errors = self._counter("ghost_fleet_errors", "Errors.", ("class", "wallet", "endpoint"))
+        self.limit_rejections = self._counter(
+            "ghost_fleet_limit_rejections", "Actions that a limit rejected.", ("limit",)
+        )
         self.transactions = self._counter(
             "ghost_fleet_transactions", "Steps in the life of transactions by status.", ("status",)
         )
         self.events = self._counter("ghost_fleet_events", "Events recorded by type.", ("type",))
         self.commands = self._counter("ghost_fleet_admin_commands", "Admin commands.", ("command", "outcome"))
+        self.backups = self._counter("ghost_fleet_backups", "Scheduled backups by outcome.", ("outcome",))
+        self.lockouts = self._counter("ghost_fleet_admin_lockouts", "Places locked out after wrong credentials.")
         self.gas_used = self._counter("ghost_fleet_gas_used", "Gas used by mined transactions.")
         self.fees = self._counter("ghost_fleet_fees_spent_eth", "Fees of mined transactions, in ETH.")
         self.reorganisations = self._counter("ghost_fleet_chain_reorganisations", "Reorganisations seen.")
@@ -77,6 +91,12 @@ class Metrics:
             "When a wallet last took an action (signed its transaction), Unix time; 0 before the first.",
             registry=self.registry,
         )
+        self.deadman_left = Gauge(
+            "ghost_fleet_deadman_seconds_left",
+            "Until the fleet pauses itself because no operator was heard of; +Inf where it never does.",
+            registry=self.registry,
+        )
+        self.deadman_left.set(float("inf"))
         self.start_time = Gauge(
             "ghost_fleet_start_time_seconds", "When this service started, Unix time.", registry=self.registry
         )
@@ -86,13 +106,29 @@ class Metrics:
             buckets=COMMIT_BUCKETS,
             registry=self.registry,
         )
+        self.rpc_calls = self._counter(
+            "ghost_fleet_rpc_calls", "JSON-RPC calls by what became of them.", ("endpoint", "method", "outcome")
+        )
+        self.rpc_secs = Histogram(
+            "ghost_fleet_rpc_request_seconds",
+            "Time from writing an HTTP request of one or more calls to its answer.",
+            ("endpoint",),
+            buckets=REQUEST_BUCKETS,
+            registry=self.registry,
+        )
+        self._rpc_endpoint, self._rpc_method = Label(), Label()
+        self._rpc_counts: dict[tuple[str, str, str], Counter] = {}
         build = Gauge("ghost_fleet_build", "Release that is running.", ("version",), registry=None)
         build.labels(version).set(1)
         self.registry.register(Renamed(build, "ghost_fleet_build_info"))
         self.registry.register(self.breaker_trips)
         self.registry.register(self._fleet)
+        for outcome in BACKUP_OUTCOMES:
+            self.backups.labels(outcome)
         for status in TRANSACTION_STATUSES:
             self.transactions.labels(status)
+        for limit in (*PACE_LIMITS, *SPENDING_LIMITS):
+            self.limit_rejections.labels(limit)
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(name, text + " Since this process started.", labels, registry=self.registry)
@@ -100,6 +136,17 @@ class Metrics:
     def observe_commit(self, secs: float) -> None:
         """One group commit of the log took so long."""
         self.commit_secs.observe(secs)
+
+    def observe_exchange(self, endpoint: str, calls: Sequence[tuple[str, str]], secs: float) -> None:
+        """One request to an endpoint, with (method, outcome) of each of its calls, took so long."""
+        name = self._rpc_endpoint(endpoint)
+        self.rpc_secs.labels(name).observe(secs)
+        for method, outcome in calls:
+            labels = (name, self._rpc_method(method), outcome)
+            count = self._rpc_counts.get(labels)
+            if count is None:
+                count = self._rpc_counts[labels] = self.rpc_calls.labels(*labels)
+            count.inc()
 
     def render(self, state: State, endpoints: Iterable[Reachable]) -> bytes:
         """All metrics as Prometheus text (CONTENT_TYPE), gauges as the state is now."""
@@ -123,14 +170,25 @@ class Untyped(Collector):
     """A count under a name that operators already graph, which a counter of the library would rename to `..._total`."""
 
     def __init__(self, name: str, text: str) -> None:
-        self._name, self._text, self.count = name, text, 0
+        self._name, self._text = name, text
+        self._counts: dict[str, int] = {}
 
-    def inc(self) -> None:
-        self.count += 1
+    def expect(self, wallet: str) -> None:
+        """Publish this wallet from now on: `increase()` does not see the first step of a series that begins above 0."""
+        self._counts.setdefault(self._label(wallet), 0)
+
+    def inc(self, wallet: str) -> None:
+        label = self._label(wallet)
+        self._counts[label] = self._counts.get(label, 0) + 1
+
+    def _label(self, wallet: str) -> str:
+        return wallet if wallet in self._counts or len(self._counts) < MAX_TRIP_SERIES else OTHER
 
     def collect(self) -> Iterator[Metric]:
-        family = UnknownMetricFamily(self._name, self._text + " Since this process started; only ever grows.")
-        family.add_metric([], self.count)
+        text = self._text + " Since this process started; only ever grows."
+        family = UnknownMetricFamily(self._name, text, labels=["wallet"])
+        for wallet, count in self._counts.items():
+            family.add_metric([wallet], count)
         yield family
 
 
@@ -164,11 +222,17 @@ class FleetGauges(Collector):
         state = self._state
         yield from self._wallets(state)
         yield _gauge("ghost_fleet_paused", "1 while the fleet is paused.", state.fleet.paused is not None)
+        yield _gauge("ghost_fleet_throttle_factor", "Pace of the fleet; 1 is full pace.", state.fleet.pace)
         yield _gauge("ghost_fleet_log_position", "Position of the newest event.", state.position)
         yield _gauge("ghost_fleet_wal_bytes", "Size of the log's write-ahead file.", self._wal_bytes())
+        yield _gauge(
+            "ghost_fleet_last_backup_timestamp_seconds",
+            "When the newest scheduled backup was made, Unix time; 0 before the first.",
+            state.fleet.backed_up_us / SECOND_US,
+        )
         up = GaugeMetricFamily("ghost_fleet_endpoint_up", "1 while the RPC endpoint is asked.", labels=["endpoint"])
         for endpoint in self._endpoints:
-            up.add_metric([endpoint.name], float(endpoint.healthy))
+            up.add_metric([endpoint.name], float(endpoint.healthy and not endpoint.drained))
         yield up
 
     def _wallets(self, state: State) -> Iterator[Metric]:

@@ -7,17 +7,22 @@ from typing import Any
 from prometheus_client import Counter
 
 from ghostfleet.domain import events as ev
+from ghostfleet.domain.breakdown import Wrong, wrong_of
 from ghostfleet.domain.limits import BUCKETS_PER_WINDOW
 from ghostfleet.domain.slot import Pending
 from ghostfleet.domain.state import State
 from ghostfleet.domain.values import SECOND_US
 from ghostfleet.telemetry.labels import OTHER, Label
 from ghostfleet.telemetry.lines import WEI_PER_ETH, level_of, words_of
-from ghostfleet.telemetry.logs import LOGGER, one_line
+from ghostfleet.telemetry.logs import LOGGER
 from ghostfleet.telemetry.metrics import Metrics
 
 MAX_OPEN_ACTIONS = 200_000
 """Decisions whose outcome is awaited: at most a few per wallet; beyond that the oldest loses its kind, not its count."""
+MAX_WALLETS_NAMED = 500
+"""Wallets that `ghost_fleet_errors_total` names, in the order of their first error."""
+MAX_ERROR_SERIES = 2_000
+"""Different (class, wallet, endpoint) of `ghost_fleet_errors_total`; those beyond count under their class only."""
 
 
 class Telemetry:
@@ -30,15 +35,21 @@ class Telemetry:
         self._counts: dict[type[ev.Event], Counter] = {}
         self._statuses: dict[str, Counter] = {}
         self._outcomes: dict[tuple[str, str, str], Counter] = {}
+        self._errors: dict[tuple[str, str, str], Counter] = {}
         self._error_class = Label()
+        self._wallet = Label(limit=MAX_WALLETS_NAMED)
+        self._endpoint = Label()
         self._plugin = Label()
         self._kind = Label()
-        self._command = Label(limit=16)
+        self._command = Label()
+        self._limit = Label()
 
     def start(self, state: State) -> None:
         """Take over from the fold: which actions are open, when the last one was (to the minute)."""
         last_us = 0
         for wallet in state.wallets.values():
+            if not wallet.retired:
+                self.metrics.breaker_trips.expect(wallet.id)
             if wallet.actions.buckets:
                 width_us = wallet.actions.span_us // BUCKETS_PER_WINDOW
                 last_us = max(last_us, wallet.actions.buckets[-1][0] * width_us)
@@ -59,6 +70,9 @@ class Telemetry:
             handler = HANDLERS.get(kind)
             if handler is not None:
                 handler(self, recorded.event, recorded)
+            wrong = wrong_of(recorded)
+            if wrong is not None:
+                self._error(wrong)
             self._write(recorded)
         except Exception as problem:  # the event is recorded; that it could not be told must not stop the fleet
             self._logger.error("event #%d could not be told: %r", recorded.position, problem)
@@ -68,7 +82,7 @@ class Telemetry:
             return  # of another release, which told it when it was written
         level = level_of(recorded.event)
         if self._logger.isEnabledFor(level):
-            line = logging.LogRecord(self._logger.name, level, "", 0, one_line(words_of(recorded.event)), None, None)
+            line = logging.LogRecord(self._logger.name, level, "", 0, words_of(recorded.event), None, None)
             line.recorded = recorded
             self._logger.handle(line)  # who called whom is of no interest, and costs more than the line
 
@@ -86,8 +100,16 @@ class Telemetry:
         if last:
             self._open.pop(action_id, None)
 
-    def _error(self, error_class: str) -> None:
-        self.metrics.errors.labels(self._error_class(error_class)).inc()
+    def _error(self, wrong: Wrong) -> None:
+        cls, wallet, endpoint = wrong.cls, wrong.wallet, wrong.endpoint
+        count = self._errors.get((cls, wallet, endpoint))
+        if count is None:
+            labels = (self._error_class(cls), wallet and self._wallet(wallet), endpoint and self._endpoint(endpoint))
+            if len(self._errors) >= MAX_ERROR_SERIES:
+                self.metrics.errors.labels(labels[0], OTHER, OTHER).inc()
+                return
+            count = self._errors[cls, wallet, endpoint] = self.metrics.errors.labels(*labels)
+        count.inc()
 
     def _status(self, status: str) -> None:
         count = self._statuses.get(status)
@@ -103,8 +125,8 @@ class Telemetry:
 
     def _rejected(self, event: ev.ActionRejected, recorded: ev.Recorded) -> None:
         self._outcome(event.action_id, "rejected", last=True)
-        if event.counts:
-            self._error(event.error_class)
+        if event.limit:
+            self.metrics.limit_rejections.labels(self._limit(event.limit)).inc()
 
     def _succeeded(self, event: ev.ActionSucceeded, recorded: ev.Recorded) -> None:
         self._outcome(event.action_id, "succeeded", last=False)
@@ -124,14 +146,11 @@ class Telemetry:
 
     def _broadcast_failed(self, event: ev.BroadcastFailed, recorded: ev.Recorded) -> None:
         self._status("refused")
-        self._error(event.error_class)
 
     def _mined(self, event: ev.TransactionMined, recorded: ev.Recorded) -> None:
         self._status("mined" if event.success else "reverted")
         self.metrics.gas_used.inc(event.gas_used)
         self.metrics.fees.inc(event.gas_used * event.gas_price_wei / WEI_PER_ETH)
-        if not event.success:
-            self._error("reverted")
 
     def _final(self, event: ev.TransactionFinal, recorded: ev.Recorded) -> None:
         self._status("final")
@@ -145,23 +164,28 @@ class Telemetry:
 
     def _superseded(self, event: ev.TransactionSuperseded, recorded: ev.Recorded) -> None:
         self._status("superseded")
-        self._error("superseded")
         self._open.pop(event.action_id, None)
 
-    def _recorded_error(self, event: ev.ErrorRecorded, recorded: ev.Recorded) -> None:
-        self._error(event.error_class)
+    def _registered(self, event: ev.WalletRegistered, recorded: ev.Recorded) -> None:
+        self.metrics.breaker_trips.expect(recorded.wallet or "")
 
-    def _endpoint_tripped(self, event: ev.EndpointTripped, recorded: ev.Recorded) -> None:
-        self._error("endpoint_tripped")
+    def _backup_made(self, event: ev.BackupMade, recorded: ev.Recorded) -> None:
+        self.metrics.backups.labels("made").inc()
+
+    def _backup_failed(self, event: ev.BackupFailed, recorded: ev.Recorded) -> None:
+        self.metrics.backups.labels("failed").inc()
 
     def _tripped(self, event: ev.BreakerTripped, recorded: ev.Recorded) -> None:
-        self.metrics.breaker_trips.inc()
+        self.metrics.breaker_trips.inc(recorded.wallet or "")
 
     def _reorganised(self, event: ev.ChainReorganised, recorded: ev.Recorded) -> None:
         self.metrics.reorganisations.inc()
 
     def _received(self, event: ev.AdminCommandReceived, recorded: ev.Recorded) -> None:
         self.metrics.commands.labels(self._command(event.command), "accepted").inc()
+
+    def _locked_out(self, event: ev.AdminLockedOut, recorded: ev.Recorded) -> None:
+        self.metrics.lockouts.inc()
 
     def _refused(self, event: ev.AdminCommandRefused, recorded: ev.Recorded) -> None:
         self.metrics.commands.labels(self._command(event.command), "refused").inc()
@@ -181,11 +205,13 @@ HANDLERS: dict[type[ev.Event], Callable[[Telemetry, Any, ev.Recorded], None]] = 
     ev.TransactionReorged: Telemetry._reorged,
     ev.TransactionDropped: Telemetry._dropped,
     ev.TransactionSuperseded: Telemetry._superseded,
-    ev.ErrorRecorded: Telemetry._recorded_error,
-    ev.EndpointTripped: Telemetry._endpoint_tripped,
+    ev.WalletRegistered: Telemetry._registered,
+    ev.BackupMade: Telemetry._backup_made,
+    ev.BackupFailed: Telemetry._backup_failed,
     ev.BreakerTripped: Telemetry._tripped,
     ev.ChainReorganised: Telemetry._reorganised,
     ev.AdminCommandReceived: Telemetry._received,
     ev.AdminCommandRefused: Telemetry._refused,
+    ev.AdminLockedOut: Telemetry._locked_out,
 }
 """Event types that count somewhere else than in ghost_fleet_events_total."""

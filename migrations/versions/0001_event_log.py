@@ -10,6 +10,9 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+LEAST_LEVEL = 1
+"""The schema level that a release has to know at least, to use the data after this step."""
+
 WHOLE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
@@ -33,7 +36,7 @@ def upgrade() -> None:
     op.create_index(
         "events_correlation", "events", ["correlation", "position"], sqlite_where=named, postgresql_where=named
     )
-    for trigger in APPEND_ONLY[op.get_bind().dialect.name]:
+    for trigger in APPEND_ONLY[op.get_context().dialect.name]:
         op.execute(sa.text(trigger))
     _head()
     _read_models()

@@ -33,9 +33,13 @@ async def differences(fleet: Fleet) -> list[str]:
     async with reading(fleet.chain.url) as chain:
         found = [str(each) for each in await reconcile(attempts, addresses, _outside(recorded), chain)]
     outcomes = {each.event.action_id: each for each in recorded if isinstance(each.event, ev.ActionSucceeded)}
+    asked = {
+        each.event.action_id for each in recorded if isinstance(each.event, ev.ActionDecided) and each.event.operation
+    }
     found += [f"{row.action_id} has an open attempt" for row in attempts if row.status == "open"]
     effects = await fleet.effects()
-    landed = sum(row.status in ("mined", "final") and row.purpose == "action" for row in attempts)
+    own = [row for row in attempts if row.purpose == "action" and row.action_id not in asked]
+    landed = sum(row.status in ("mined", "final") for row in own)
     if not landed == effects <= len(outcomes):
         found.append(f"{effects} transfers took effect, {landed} in the log, {len(outcomes)} actions ever succeeded")
     pool = await fleet.chain.call("txpool_status")

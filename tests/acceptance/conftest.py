@@ -1,20 +1,11 @@
 """A prepared fleet on an anvil of its own, for each test that asks for one."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from ghostfleet.devnet.client import DevnetClient, connected
-from ghostfleet.devnet.process import Devnet
+from ghostfleet.devnet.client import DevnetClient
 from tests.acceptance.service_process import Fleet, prepared_fleet
-
-
-@pytest.fixture
-async def chain(anvil: Devnet) -> AsyncIterator[DevnetClient]:
-    """The test's own anvil, spoken to directly."""
-    async with connected(anvil.url) as client:
-        yield client
 
 
 @pytest.fixture

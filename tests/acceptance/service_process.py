@@ -246,17 +246,17 @@ class Fleet:
         with log_file.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *(*program, "--config", str(self.config), *arguments),
-                env=self.environ({**(settings or {}), "admin.port": port}),
+                env=self.environ({"admin.port": port, **(settings or {})}),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
             )
         return ServiceProcess(process, f"http://127.0.0.1:{port}", log_file)
 
-    async def command(self, *arguments: str) -> Finished:
-        """A command of ghost-fleet on this fleet, to its end."""
+    async def command(self, *arguments: str, program: Sequence[str] = (str(GHOST_FLEET),)) -> Finished:
+        """A command of ghost-fleet on this fleet, to its end. `program` is what runs in the place of ghost-fleet."""
         process = await asyncio.create_subprocess_exec(
-            *(str(GHOST_FLEET), "--config", str(self.config), *arguments),
+            *(*program, "--config", str(self.config), *arguments),
             env=self.environ({}),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -44,6 +44,7 @@ async def test_it_runs_and_every_transaction_is_in_the_log_as_it_is_on_chain(fle
     await assert_agreement(fleet)
 
 
+@pytest.mark.long
 async def test_killed_three_times_under_load_it_carries_on(fleet: Fleet):
     for _ in range(3):
         async with fleet.service() as service:

@@ -5,19 +5,16 @@ as far as a real machine keeps time.
 """
 
 import argparse
-import asyncio
 import contextlib
 import secrets
-import shutil
-import sys
+from functools import partial
 from pathlib import Path
-
-import msgspec
 
 from ghostfleet.devnet.client import connected
 from ghostfleet.devnet.launch import running_anvil
 from tests.crashtest.loop import Summary, crash_fleet, crash_loop
 from tests.proxy.process import running_proxy
+from tests.reported_run import run_and_report
 
 BLOCK_SECS = 0.5
 
@@ -43,21 +40,7 @@ def main() -> None:
     if options.seed is None:
         options.seed = secrets.randbelow(10**6)
     print(f"seed {options.seed}", flush=True)
-    out = options.out.resolve()
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    try:
-        summary = asyncio.run(crash_test(options, out))
-    except BaseException:
-        print(f"kept: {out}", file=sys.stderr)
-        raise
-    text = msgspec.json.format(msgspec.json.encode(summary)).decode()
-    (out / "summary.json").write_text(text + "\n")
-    print(text)
-    if summary.differences:
-        print(f"kept: {out}", file=sys.stderr)
-        sys.exit(1)
-    shutil.rmtree(out / "fleet")
+    run_and_report(options.out, partial(crash_test, options), lambda summary: summary.differences)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""The test's own anvil, spoken to directly."""
+"""Kills take minutes: `make test-long` runs these, and CI does; `make test` leaves them out."""
 
-from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from ghostfleet.devnet.client import DevnetClient, connected
-from ghostfleet.devnet.process import Devnet
+HERE = Path(__file__).parent
 
 
-@pytest.fixture
-async def chain(anvil: Devnet) -> AsyncIterator[DevnetClient]:
-    async with connected(anvil.url) as client:
-        yield client
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.long)

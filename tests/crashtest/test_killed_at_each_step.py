@@ -139,7 +139,7 @@ async def test_killed_at_each_step_of_a_migration(fleet: Fleet):
     for number in range(1, 6):
         await dies(fleet, f"before:migration:*:{number}")
         await dies(fleet, f"after:migration:*:{number}")
-    for number in (9, 14):
+    for number in (9, 14, 18, 20):
         await dies(fleet, f"after:migration:*:{number}")
     await dies(fleet, "before:append:*:1")
     await comes_back(fleet)

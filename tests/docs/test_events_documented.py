@@ -9,7 +9,9 @@ import pytest
 from ghostfleet.domain import fleet, wallet
 from ghostfleet.domain.events import CATALOGUE, Event
 from ghostfleet.domain.values import AnswerClass
-from ghostfleet.store.rows import EventRow
+from ghostfleet.store.codec import Codec
+from ghostfleet.store.errors import UnknownCriticalEvent
+from ghostfleet.store.rows import GENESIS, EventRow
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/events.md").read_text()
 HEADING = re.compile(r"^### (\w+)$", re.MULTILINE)
@@ -27,7 +29,8 @@ def default_as_told(field: msgspec.structs.FieldInfo) -> str | None:
     """How the document says what a missing field means."""
     if field.default is msgspec.NODEFAULT:
         return None
-    return {"": "(empty) ", "None": "(null) ", "()": "(none) ", "False": "(false) ", "0": "(0) "}[str(field.default)]
+    told = {"": "empty", "None": "null", "()": "none", "False": "false", "0": "0", "1.0": "1"}[str(field.default)]
+    return f"({told}) "
 
 
 @pytest.mark.parametrize("kind", CATALOGUE.values(), ids=CATALOGUE)
@@ -43,7 +46,7 @@ def test_every_field_stands_there_in_order_with_its_meaning_and_its_default(kind
     fields = msgspec.structs.fields(kind)
     assert [name for name, _ in rows] == [field.name for field in fields]
     for (name, meaning), field in zip(rows, fields, strict=True):
-        told = re.match(r"\((?:empty|null|none|false|0)\) ", meaning)
+        told = re.match(r"\((?:empty|null|none|false|0|1)\) ", meaning)
         assert (told[0] if told else None) == default_as_told(field), f"{kind.__name__}.{name}: {meaning}"
 
 
@@ -63,6 +66,17 @@ def test_the_envelope_is_the_row_of_the_log() -> None:
 def test_every_class_of_answer_that_a_broadcast_can_fail_with_is_named() -> None:
     named = set(re.findall(r"`(\w+)`", dict(ROW.findall(section("BroadcastFailed")))["error_class"]))
     assert named == set(AnswerClass) - {AnswerClass.ACCEPTED, AnswerClass.ALREADY_KNOWN}
+
+
+def test_the_refusal_of_an_unknown_event_is_in_the_words_of_the_reader() -> None:
+    """With RELEASE for whichever release reads: the page names none, so that it cannot go stale."""
+    row = EventRow(
+        position=812, stream="fleet", version=1, type="Fed", type_version=3, critical=1, time_us=0,
+        correlation="", payload="{}", hash=GENESIS,
+    )  # fmt: skip
+    with pytest.raises(UnknownCriticalEvent) as refused:
+        Codec(release="RELEASE").decode(row)
+    assert f"`{refused.value}`" in " ".join(DOCUMENT.split())
 
 
 def test_code_names_in_the_text_are_events_and_fields_that_exist() -> None:

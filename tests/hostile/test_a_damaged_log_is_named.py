@@ -145,6 +145,7 @@ def damaged(path: Path, table: str, key: object, column: str, value: object, bit
     return True
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("table", KEYS)
 def test_a_bit_changed_in_any_column_of_any_row_of_any_table_is_found(log_file: Path, table: str) -> None:
     chance = random.Random(table)
@@ -230,6 +231,7 @@ def contents(path: Path) -> object:
             return str(error)
 
 
+@pytest.mark.long
 def test_a_bit_changed_anywhere_in_the_file_is_found_or_changes_nothing(log_file: Path) -> None:
     """Also where SQLite keeps lengths, kinds and pointers. Bits in pages that hold nothing change nothing."""
     whole, before = log_file.read_bytes(), contents(log_file)

@@ -3,20 +3,32 @@ and goes on acting."""
 
 import asyncio
 import contextlib
+import time
+import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from schemathesis import GenerationMode
 
 from ghostfleet.devnet.client import connected
 from ghostfleet.devnet.process import Devnet
 from ghostfleet.domain import events as ev
 from tests.acceptance.service_process import Fleet, ServiceProcess, prepared_fleet
+from tests.integration.http.interrogation import interrogate
 
 pytestmark = [pytest.mark.anvil, pytest.mark.parametrize("anvil", [0.3], indirect=True)]
 ANSWER_SECS = 15.0
 QUIET_SECS = 1.0
 AT_ONCE = 40
+EXAMPLES = 5
+"""Of each operation and mode here; against the application alone there are more of them."""
+ENDS_IT = ("/admin/stop",)
+"""It does what it is asked: test_who_may_command asks it."""
+SLOW_CLIENTS = 20
+"""Of each kind."""
+PROMPT_SECS = 5.0
+"""What two answers take at the very most, on a machine that has other things to do."""
 EVIL = b"evil.example"
 
 
@@ -208,6 +220,74 @@ async def test_nobody_is_obeyed_who_should_not_be(fleet: Fleet) -> None:
             ]
         assert wrong == []
         assert (await service.get("/admin/status"))["paused"] is False
+
+
+@pytest.mark.timeout(240)
+async def test_no_question_that_its_document_allows_or_forbids_moves_the_running_service(fleet: Fleet) -> None:
+    """schemathesis, all checks, against the process: right questions and wrong ones, by somebody who may command."""
+    async with fleet.service("--log-level", "debug") as service:
+        await service.ready()
+        await fleet.acted(1, within_secs=30)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+                assert await asyncio.to_thread(interrogate, service.url, None, mode, EXAMPLES, but=ENDS_IT) > 20
+        assert (await service.get("/health"))["status"] == "healthy"
+        for word in ("Traceback", "Task exception", "ERROR"):
+            assert word not in service.output, service.output[-3000:]
+        assert await service.terminate() == 0
+    assert (await fleet.command("audit", "verify")).code == 0
+
+
+async def test_a_thousand_idle_connections_and_slow_clients_hold_up_nobody(fleet: Fleet) -> None:
+    """Those that say nothing, those that drip, those that never read: everybody else is answered, and wallets act."""
+    async with unmoved(fleet) as service, asyncio.TaskGroup() as group:
+        idle = [await asyncio.open_connection("127.0.0.1", port_of(service)) for _ in range(1000)]
+        clients = [
+            group.create_task(behave(service))
+            for behave in (drips_a_head, drips_a_body, never_reads)
+            for _ in range(SLOW_CLIENTS)
+        ]
+        for _ in range(20):
+            before = time.monotonic()
+            assert (await service.get("/health"))["status"] == "healthy"
+            assert len((await service.get("/admin/status"))["wallets"]) == 3
+            assert time.monotonic() - before < PROMPT_SECS
+            await asyncio.sleep(0.2)
+        await fleet.acted(2, within_secs=30)
+        for client in clients:
+            client.cancel()
+        for _, writer in idle:
+            writer.transport.abort()
+
+
+async def drips_a_head(service: ServiceProcess) -> None:
+    """A request that never ends, again as soon as it is cut off."""
+    await _keeps_writing(service, b"GET /health HTTP/1.1\r\nHost: HOST\r\n", b"X: y\r\n")
+
+
+async def drips_a_body(service: ServiceProcess) -> None:
+    await _keeps_writing(service, pausing(b"Content-Length: 9000"), b"{")
+
+
+async def never_reads(service: ServiceProcess) -> None:
+    """Asks for the largest page, again and again."""
+    await _keeps_writing(service, b"", b"GET /openapi.json HTTP/1.1\r\nHost: HOST\r\n\r\n")
+
+
+async def _keeps_writing(service: ServiceProcess, start: bytes, drop: bytes) -> None:
+    host = b"127.0.0.1:%d" % port_of(service)
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port_of(service), limit=2**10)
+            try:
+                writer.write(start.replace(b"HOST", host))
+                while not writer.is_closing():
+                    await asyncio.sleep(0.1)
+                    writer.write(drop.replace(b"HOST", host))
+                    await writer.drain()
+            finally:
+                writer.transport.abort()
 
 
 def fits(request: bytes, answer: bytes) -> bool:

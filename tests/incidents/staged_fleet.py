@@ -255,6 +255,9 @@ def _plain(wallets: int, endpoints: int, chain: dict[str, Any], fees: dict[str, 
                 transactions_per_minute=None,
                 gas_wei_per_wallet_per_day=None,
                 tokens_per_wallet_per_day=None,
+                fleet_tokens_per_day=None,
+                fleet_value_wei_per_day=None,
+                value_wei_per_action=None,
             ),
         )
     )

@@ -197,15 +197,17 @@ async def test_a_slow_read_holds_up_neither_appends_nor_other_reads(tmp_path: Pa
     """doobidoo/mcp-memory-service pull 1258: one slow read froze the server."""
     async with fresh_log(tmp_path) as (log, database):
         slow = [asyncio.create_task(database.fetch(ENDLESS)) for _ in range(sqlite.MAX_READERS - 1)]
-        await log.append([note("behind the snapshot")], time_us=T0_US)
-        await reading(database)
-        for n in range(30):
-            await log.append([note(f"append {n}")], time_us=T0_US)
-            assert len((await log.rows(EventQuery(limit=5))).items) >= 2
-        assert not any(read.done() for read in slow)
-        for read in slow:
-            read.cancel()
-        await asyncio.gather(*slow, return_exceptions=True)
+        try:
+            await log.append([note("behind the snapshot")], time_us=T0_US)
+            await reading(database)
+            for n in range(30):
+                await log.append([note(f"append {n}")], time_us=T0_US)
+                assert len((await log.rows(EventQuery(limit=5))).items) >= 2
+            assert not any(read.done() for read in slow)
+        finally:
+            for read in slow:
+                read.cancel()
+            await asyncio.gather(*slow, return_exceptions=True)
 
 
 # --- transactions and pragmas ----------------------------------------------------------------------------------------

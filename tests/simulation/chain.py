@@ -22,6 +22,9 @@ TRANSFER_GAS, CALL_GAS = 21_000, 50_000
 BLOCK_GAS = 30_000_000
 CONTRACT = Address(bytes.fromhex("c0" * 20))
 SINK = Address(bytes.fromhex("51" * 20))
+LEAVES = b"leave"
+"""How the data of a call begins that takes everything out of the contract; any other call is a visit."""
+VISIT_PAYS_WEI = 10**12
 REVERT_DATA = (
     bytes.fromhex("08c379a0") + (32).to_bytes(32, "big") + (6).to_bytes(32, "big") + b"closed".ljust(32, b"\0")
 )
@@ -78,6 +81,8 @@ class Block:
     nonces: dict[Address, int]
     balances: dict[Address, int]
     done: tuple[Done, ...] = ()
+    visits: dict[Address, tuple[int, int]] = field(default_factory=dict)
+    """Of the contract, by visitor: since it left, and ever."""
     json: dict[str, object] = field(default_factory=dict)
     """The header as nodes show it, made once."""
 
@@ -135,6 +140,7 @@ class SimulatedChain:
         self.fee_drift = 0.0
         self.on_block: list[Callable[[Block], None]] = []
         self.on_gone: list[Callable[[Block], None]] = []
+        self.on_credit: list[Callable[[Address], None]] = []
         self._closed = False
         self._decoded: dict[bytes, Tx] = {}
         self._salt = 0
@@ -206,6 +212,8 @@ class SimulatedChain:
     def credit(self, address: Address, wei: int) -> None:
         """Funds from outside, in effect with the newest block."""
         self.head.balances[address] = self.head.balance(address) + wei
+        for tell in self.on_credit:
+            tell(address)
 
     def jump_fees(self, factor: float) -> None:
         self.head.next_base_fee_wei = _bounded(int(self.head.next_base_fee_wei * factor))
@@ -231,8 +239,8 @@ class SimulatedChain:
         """The next block, out of the pool."""
         parent = self.head
         base_fee = parent.next_base_fee_wei
-        nonces, balances = dict(parent.nonces), dict(parent.balances)
-        done = tuple(self._fill(base_fee, nonces, balances))
+        nonces, balances, visits = dict(parent.nonces), dict(parent.balances), dict(parent.visits)
+        done = tuple(self._fill(base_fee, nonces, balances, visits))
         if self._random.random() < 0.05:
             self._closed = not self._closed
         moved = 1 + self._random.uniform(-0.125, 0.125) + self.fee_drift
@@ -247,11 +255,18 @@ class SimulatedChain:
             nonces,
             balances,
             done,
+            visits,
         )
         self._add(block)
         return block
 
-    def _fill(self, base_fee: int, nonces: dict[Address, int], balances: dict[Address, int]) -> Iterator[Done]:
+    def _fill(
+        self,
+        base_fee: int,
+        nonces: dict[Address, int],
+        balances: dict[Address, int],
+        visits: dict[Address, tuple[int, int]],
+    ) -> Iterator[Done]:
         for key in sorted(self.pool.waiting):
             tx = self.pool.waiting[key]
             sender, body = tx.sender, tx.body
@@ -264,7 +279,10 @@ class SimulatedChain:
             if self._random.random() > self.inclusion:
                 continue
             del self.pool.waiting[key]
-            yield self._execute(tx, base_fee, nonces, balances)
+            done = self._execute(tx, base_fee, nonces, balances)
+            if done.success and body.call.to == CONTRACT:
+                _visited(tx, balances, visits)
+            yield done
 
     def _execute(self, tx: Tx, base_fee: int, nonces: dict[Address, int], balances: dict[Address, int]) -> Done:
         call, fees = tx.body.call, tx.body.fees
@@ -299,6 +317,15 @@ class SimulatedChain:
         self._salt += 1
         before = parent.hash if parent is not None else b""
         return Hash(sha256(b"%d/%d/%d/" % (self._universe.seed, number, self._salt) + before).digest())
+
+
+def _visited(tx: Tx, balances: dict[Address, int], visits: dict[Address, tuple[int, int]]) -> None:
+    inside, ever = visits.get(tx.sender, (0, 0))
+    if tx.body.call.data.startswith(LEAVES):
+        balances[tx.sender] += inside * VISIT_PAYS_WEI
+        visits[tx.sender] = (0, ever)
+    else:
+        visits[tx.sender] = (inside + 1, ever + 1)
 
 
 def _bounded(fee_wei: int) -> int:

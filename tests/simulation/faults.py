@@ -215,6 +215,21 @@ def admin(simulation: "Simulation", random: Random) -> None:
     _often(simulation, random, 12.0, command)
 
 
+def operations(simulation: "Simulation", random: Random) -> None:
+    """Money is moved, stopped in the middle, asked for again, given up; and somebody gives to the poor."""
+
+    def command() -> None:
+        if random.random() < 0.3:
+            simulation.ask(random.choice(("pause", "pause", "resume")))
+        if random.random() < 0.8:
+            simulation.ask(*simulation.wishes.any(random))
+        if random.random() < 0.1:
+            simulation.crash(random.choice((5, 60, 400)))
+
+    _often(simulation, random, 15.0, command)
+    _often(simulation, random, 60.0, simulation.wishes.help_the_poor)
+
+
 def config(simulation: "Simulation", random: Random) -> None:
     """Settings that change from one run to the next."""
 
@@ -226,6 +241,26 @@ def config(simulation: "Simulation", random: Random) -> None:
             simulation.crash(50)
 
     _often(simulation, random, 60.0, edit)
+
+
+def steering(simulation: "Simulation", random: Random) -> None:
+    """The pace, the endpoints and the settings change while it runs, at the worst moment."""
+
+    def command() -> None:
+        wanted = random.choice(("throttle", "throttle", "drain", "restore", "restore", "reload", "reload", "reload"))
+        if wanted == "throttle":
+            simulation.ask(wanted, random.choice(("0.25", "0.5", "1", "1")))
+        elif wanted == "reload":
+            simulation.next_loaded = settings.changed(simulation.next_loaded, random)
+            simulation.ask(wanted)
+            if random.random() < 0.2:
+                simulation.ask(wanted)
+            if random.random() < 0.2:
+                simulation.crash(50)
+        else:
+            simulation.ask(wanted, random.choice(simulation.loaded.chain.endpoints).name)
+
+    _often(simulation, random, 10.0, command)
 
 
 def reorganisations(simulation: "Simulation", random: Random) -> None:
@@ -327,7 +362,9 @@ FAMILIES: dict[str, Family] = {
         drained,
         fees,
         admin,
+        operations,
         config,
+        steering,
         reorganisations,
         forgetful,
         hides,

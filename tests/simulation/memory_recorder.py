@@ -82,6 +82,19 @@ class MemoryRecorder:
     def witnessed(self) -> LogHead | None:
         return None
 
+    @property
+    def anchor(self) -> LogHead:
+        return LogHead()
+
+    def missing(self) -> Sequence[str]:
+        return ()
+
+    async def anchor_state(self, fold_version: int) -> Snapshot | None:
+        return None
+
+    async def put_anchor_state(self, snapshot: Snapshot) -> None:
+        raise BadInput("a log in memory has no archives")
+
     async def versions(self) -> Mapping[Stream, tuple[int, int]]:
         found: dict[Stream, tuple[int, int]] = {}
         for row in self._rows:

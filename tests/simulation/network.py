@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ghostfleet.chain.passage import Passage
 from ghostfleet.chain.transport import Response, TransportFault
 from tests.simulation.node import Node, RpcError
 from tests.simulation.universe import Universe
@@ -82,7 +83,7 @@ class SimulatedTransport:
     async def close(self) -> None:
         pass
 
-    async def post(self, url: str, body: bytes, *, timeout_secs: float) -> Response:
+    async def post(self, url: str, body: bytes, *, timeout_secs: float, passage: Passage | None = None) -> Response:
         """Raises TransportFault."""
         network = self._network
         universe, random, site = network.universe, network.random, network.sites[url]
@@ -93,9 +94,13 @@ class SimulatedTransport:
         if weather.down or random.random() < weather.refused:
             await asyncio.sleep(random.uniform(0.001, 0.02))
             raise TransportFault("cannot connect: simulated", sent=False)
+        if passage is not None:
+            passage.leave()
         for call in calls:
             if call["method"] in SENDS:
                 network.on_send(call["params"][0])
+        if passage is not None:
+            passage.left()
         answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         cut = random.random() < weather.cut
         lost = random.random() < weather.answer_lost

@@ -154,8 +154,9 @@ class Node:
         if _address(request["to"]) != CONTRACT:
             return "0x"
         state = self._state(tag)
-        if request["data"] == "0x":
-            return "0x" + int(state.closed).to_bytes(32, "big").hex()
+        if len(request["data"]) == 2 + 2 * len(CONTRACT):  # whose visits?
+            inside, ever = state.visits.get(_address(request["data"]), (0, 0))
+            return "0x" + b"".join(word.to_bytes(32, "big") for word in (state.closed, inside, ever)).hex()
         self._refuse_if_closed(state)
         return "0x"
 

@@ -14,22 +14,28 @@ import msgspec
 
 from ghostfleet import assembly
 from ghostfleet.chain import fees, transactions
+from ghostfleet.chain.edge import RpcEdge
 from ghostfleet.chain.reads import Chain
-from ghostfleet.domain import decisions, slot
+from ghostfleet.domain import decisions, operating, slot
 from ghostfleet.domain import events as ev
 from ghostfleet.domain import fleet as fleets
-from ghostfleet.domain.limits import PER_MINUTE
+from ghostfleet.domain import wallet as wallets
+from ghostfleet.domain.fleet import Fleet
+from ghostfleet.domain.limits import PER_MINUTE, Ledger, Spending
 from ghostfleet.domain.slot import Pending, SlotPolicy, Wait
 from ghostfleet.domain.state import FOLD_VERSION, Candidate, State, encode_state
-from ghostfleet.domain.values import AnswerClass, Fees
-from ghostfleet.engine import follow, lane, outsiders, recovery, signing
+from ghostfleet.domain.values import AnswerClass, Fees, Hash
+from ghostfleet.engine import follow, lane, outsiders, recovery, replacements, signing, tuning
+from ghostfleet.engine.duties import Do
 from ghostfleet.engine.follow import Follower
-from ghostfleet.engine.gate import Gate
+from ghostfleet.engine.gate import Gate, Passage
 from ghostfleet.engine.heads import Heads
 from ghostfleet.engine.lane import Lane
 from ghostfleet.engine.recovery import Snapshots
 from ghostfleet.engine.service import FleetService
 from ghostfleet.engine.state import LiveState
+from ghostfleet.operations import extract, fund, holdings
+from ghostfleet.operations.fund import FundDuty
 
 replace = msgspec.structs.replace
 Plant = Callable[[], AbstractContextManager[Any]]
@@ -88,13 +94,14 @@ async def _send_anew(follower: Follower, nonce: int) -> None:
         seed=0,
         observation={},
         profile=wallet.profile,
-        config_digest="",
+        config_digest=world.state.fleet.config_digest,
+        throttle=world.state.fleet.pace,
         call=body.call,
         spend_wei=0,
         balance_wei=0,
         next_turn_us=wallet.next_turn_us,
     )
-    signed = signing.sign_attempt(world, wallet.id, decided.action_id, unsigned, number=1)
+    signed = await signing.sign_attempt(world, wallet.id, decided.action_id, unsigned, number=1)
     await world.live.write(decisions.for_wallet(wallet.id, decided.action_id, [decided, signed]))
     await BROADCAST(follower, nonce + 1)
 
@@ -159,7 +166,7 @@ def bump_only_one_cap() -> AbstractContextManager[Any]:
     return patch.object(fees, "bump", one)
 
 
-@planted("fees", "stalls", within=25, promises=STUCK)
+@planted("fees", "stalls", "drops", within=12, promises=STUCK)
 def never_replace_what_is_stuck() -> AbstractContextManager[Any]:
     return patch.object(slot, "is_stuck", lambda *_: False)
 
@@ -200,6 +207,12 @@ def decide_again_while_a_slot_is_open() -> AbstractContextManager[Any]:
     return both()
 
 
+@planted("hides", "outages", within=20, promises=STUCK)
+def an_endpoint_that_nobody_needs_rests_for_ever() -> AbstractContextManager[Any]:
+    """As it was before the simulator found it."""
+    return patch.object(RpcEdge, "_start_probes", lambda *_: float("inf"))
+
+
 # --- receipts, finality, reorganisations -------------------------------------------------------------------------------
 
 
@@ -234,8 +247,8 @@ def receipts_of_any_block_count() -> AbstractContextManager[Any]:
 
 @planted("reorganisations", within=10, promises=("final is final",))
 def final_too_early() -> AbstractContextManager[Any]:
-    rules_of = assembly.rules_of
-    return patch.object(assembly, "rules_of", lambda loaded: replace(rules_of(loaded), finality_blocks=2))
+    rules_of = tuning.rules_of
+    return patch.object(tuning, "rules_of", lambda loaded: replace(rules_of(loaded), finality_blocks=2))
 
 
 @planted("late", "lag", "outsider", within=30, promises=("a slot is given up only to a stranger",))
@@ -250,8 +263,9 @@ def superseded_at_the_first_look() -> AbstractContextManager[Any]:
 def forget_the_earlier_attempts() -> AbstractContextManager[Any]:
     include = Follower._include
 
-    async def newest_only(self: Follower, pending: tuple[Pending, ...]) -> bool:
-        return await include(self, tuple(replace(it, attempts=it.attempts[-1:]) for it in pending))
+    async def newest_only(self: Follower, pending: tuple[Pending, ...], *, everywhere: bool) -> bool:
+        newest = tuple(replace(it, attempts=it.attempts[-1:]) for it in pending)
+        return await include(self, newest, everywhere=everywhere)
 
     return patch.object(Follower, "_include", newest_only)
 
@@ -297,10 +311,54 @@ def limits_are_checked_before_the_commit_only() -> AbstractContextManager[Any]:
 def _as_seen_by_lanes() -> Callable[..., Any]:
     check = decisions.limit_reached
 
-    def outside_only(wallet: Any, state: Any, rules: Any, gas_wei: int, spend_wei: int, now_us: int) -> Any:
-        return None if gas_wei else check(wallet, state, rules, gas_wei, spend_wei, now_us)
+    def outside_only(wallet: Any, state: Any, rules: Any, wanted: Spending, now_us: int) -> Any:
+        return None if wanted.gas_wei else check(wallet, state, rules, wanted, now_us)
 
     return outside_only
+
+
+@planted(within=40, promises=("limits hold",))
+def what_was_spent_is_forgotten() -> AbstractContextManager[Any]:
+    succeeded = wallets.HANDLERS[ev.ActionSucceeded]
+
+    def forgetting(wallet: Any, event: Any, now_us: int) -> Any:
+        return replace(succeeded(wallet, event, now_us), tokens_spent=wallet.tokens_spent)
+
+    return patch.dict(wallets.HANDLERS, {ev.ActionSucceeded: forgetting})
+
+
+@planted(within=2, promises=("no hash without its bytes",))
+def an_acceptance_of_other_bytes() -> AbstractContextManager[Any]:
+    """The hash as some node told it, not as it was signed."""
+    write = Follower._write
+
+    async def as_told(self: Follower, slot: Any, event: ev.Event) -> None:
+        if isinstance(event, ev.BroadcastAccepted):
+            event = replace(event, hash=Hash(bytes(event.hash[::-1])))
+        await write(self, slot, event)
+
+    return patch.object(Follower, "_write", as_told)
+
+
+@planted(within=2, promises=("the ledger is of the slots",))
+def open_slots_are_not_in_the_fleets_ledger() -> AbstractContextManager[Any]:
+    moved = Ledger.moved
+
+    def unreserved(self: Ledger, now_us: int, spent: Spending, reserved: Spending) -> Ledger:
+        return moved(self, now_us, spent, Spending())
+
+    return patch.object(Ledger, "moved", unreserved)
+
+
+@planted(within=30, promises=("limits hold",))
+def what_other_wallets_have_open_counts_towards_no_limit() -> AbstractContextManager[Any]:
+    bounds = decisions.bounds
+
+    def blind(wallet: Any, fleet: Any, limits: Any, wanted: Spending) -> Any:
+        unheld = replace(fleet, ledger=replace(fleet.ledger, reserved=Spending()))
+        return bounds(wallet, unheld, limits, wanted)
+
+    return patch.object(decisions, "bounds", blind)
 
 
 @planted(within=3, promises=("nothing unexplained",))
@@ -345,13 +403,8 @@ def a_doubtful_commit_counts_as_failed() -> AbstractContextManager[Any]:
 
 @planted("crashes", "config", within=60, promises=STUCK)
 def retired_wallets_are_not_followed() -> AbstractContextManager[Any]:
-    run = Lane.run
-
-    async def leave(self: Lane) -> None:
-        if not self.wallet.retired:
-            await run(self)
-
-    return patch.object(Lane, "run", leave)
+    """Its lane is over with the wallet's last turn."""
+    return patch.object(Lane, "over", property(lambda self: self.wallet.retired))
 
 
 # --- pause, and whose fault it is --------------------------------------------------------------------------------------
@@ -360,10 +413,10 @@ def retired_wallets_are_not_followed() -> AbstractContextManager[Any]:
 @planted("admin", "drops", within=12, promises=STOP)
 def send_again_while_paused() -> AbstractContextManager[Any]:
     @asynccontextmanager
-    async def always(self: Gate) -> Any:
-        yield
+    async def always(self: Gate, senders: Any) -> Any:
+        yield Passage(self, frozenset(senders), len(senders))
 
-    return _patched((Gate, "sending", always), (Gate, "is_open", property(lambda self: True)))
+    return _patched((Gate, "sending", always), (Gate, "lets", lambda self, sender: True))
 
 
 @planted("admin", "limits", "drops", within=80, promises=STOP)
@@ -372,28 +425,36 @@ def the_gate_before_the_queue() -> AbstractContextManager[Any]:
     gates: list[Gate] = []
     wired = assembly._wired
 
-    async def wire(loaded: Any, ports: Any, edge: Any, gate: Gate) -> Any:
+    async def wire(loaded: Any, ports: Any, edge: Any, gate: Gate, *others: Any) -> Any:
         gates[:] = [gate]
-        return await wired(loaded, ports, edge, gate)
+        return await wired(loaded, ports, edge, gate, *others)
 
     @asynccontextmanager
-    async def unasked(self: Gate) -> Any:
-        yield
+    async def unasked(self: Gate, senders: Any) -> Any:
+        yield Passage(self, frozenset(senders), len(senders))
 
     async def asked_first(self: Any, *args: Any, **kwargs: Any) -> Any:
-        async with sending(gates[0]):
+        async with sending(gates[0], [kwargs.get("sender", "")]):
             pass
         return await send(self, *args, **kwargs)
 
-    return _patched((assembly, "_wired", wire), (Gate, "sending", unasked), (Chain, "broadcast", asked_first))
+    def leave(self: Passage) -> None:
+        return
+
+    return _patched(
+        (assembly, "_wired", wire),
+        (Gate, "sending", unasked),
+        (Passage, "leave", leave),
+        (Chain, "broadcast", asked_first),
+    )
 
 
 @planted("admin", "crashes", "drops", within=25, promises=STOP)
 def a_pause_that_a_restart_forgets() -> AbstractContextManager[Any]:
     wired = assembly._wired
 
-    async def opened(loaded: Any, ports: Any, edge: Any, gate: Gate) -> Any:
-        parts = await wired(loaded, ports, edge, gate)
+    async def opened(loaded: Any, ports: Any, edge: Any, gate: Gate, *others: Any) -> Any:
+        parts = await wired(loaded, ports, edge, gate, *others)
         gate.open()
         return parts
 
@@ -443,6 +504,105 @@ def parked_for_a_balance_it_once_had() -> AbstractContextManager[Any]:
         await self._park(decided.balance_wei + 1, decided.balance_wei)
 
     return patch.object(Lane, "_short_of_funds", park)
+
+
+# --- operations --------------------------------------------------------------------------------------------------------
+
+
+PAYS_ONCE = ("a step has one effect", "nothing doubled", "a funding pays exactly once")
+
+
+@planted("operations", "crashes", within=15, promises=PAYS_ONCE)
+def a_duty_remembers_what_it_paid() -> AbstractContextManager[Any]:
+    """In place of asking the log: it knows nothing after a crash."""
+    ask = FundDuty.next
+
+    async def remembering(self: Any, wallet: Any) -> Any:
+        operation = self._world.state.fleet.operation(self.operation_id)
+        sent: set[str] = self.__dict__.setdefault("sent", set())
+        if operation is None or wallet.id not in operation.plans:
+            return await ask(self, wallet)
+        owed = [it for it in fund.transfers(operation.params, {}) if it.step not in sent]
+        sent.update(it.step for it in owed)
+        return Do(tuple(owed)) if owed else await ask(self, wallet)
+
+    return patch.object(FundDuty, "next", remembering)
+
+
+@planted("operations", within=25, promises=PAYS_ONCE)
+def what_was_paid_is_forgotten() -> AbstractContextManager[Any]:
+    """The same funding once more, after it is done, pays once more."""
+    finished = fleets.HANDLERS[ev.OperationFinished]
+
+    def forgetting(fleet: Any, event: Any, recorded: Any) -> Any:
+        return replace(finished(fleet, event, recorded), paid=())
+
+    return patch.dict(fleets.HANDLERS, {ev.OperationFinished: forgetting})
+
+
+@planted("operations", "drops", within=25, promises=STOP)
+def a_pause_leaves_the_permits() -> AbstractContextManager[Any]:
+    permit = Gate.permit
+
+    def more_and_more(self: Gate, senders: frozenset[str]) -> None:
+        permit(self, self._permitted | senders)
+
+    return patch.object(Gate, "permit", more_and_more)
+
+
+@planted("operations", within=15, promises=(*STOP, "an operation asks its own wallets while it runs"))
+def a_suspended_operation_goes_on() -> AbstractContextManager[Any]:
+    def of(self: Fleet, wallet: str) -> Any:
+        return next((it for it in self.operations if it.covers(wallet)), None)
+
+    permitted = property(lambda self: frozenset(wallet for it in self.operations for wallet in it.wallets))
+    return _patched(
+        (Fleet, "operation_of", of),
+        (Fleet, "permitted", permitted),
+        (operating, "require_running", lambda *_: None),
+        (decisions, "require_running", lambda *_: None),
+    )
+
+
+@planted("operations", within=3, promises=("an outcome is recorded once",))
+def an_outcome_is_recorded_twice() -> AbstractContextManager[Any]:
+    """By the duty, and by whoever waits for it."""
+    done = operating.wallet_done
+
+    def twice(state: Candidate, now_us: int, **kwargs: Any) -> Any:
+        events = done(state, now_us, **kwargs)
+        return [*events, *(it for it in events if isinstance(it.event, ev.OperationWalletDone))]
+
+    return patch.object(operating, "wallet_done", twice)
+
+
+@planted("operations", within=40, promises=STUCK)
+def a_wallet_without_a_key_keeps_all_others_waiting() -> AbstractContextManager[Any]:
+    """As it was before the simulator found it."""
+    asked = extract.ExtractDuty.next
+
+    async def next_(self: Any, wallet: Any) -> Any:
+        wish = await asked(self, wallet)
+        return replace(wish, needs_the_key=True) if isinstance(wish, Do) else wish
+
+    return patch.object(extract.ExtractDuty, "next", next_)
+
+
+@planted("operations", "lag", "crashes", within=60, promises=PAYS_ONCE)
+def a_node_that_lags_is_believed() -> AbstractContextManager[Any]:
+    """As it was before the simulator found it: the balances of a time before the wallet's own latest transaction."""
+    return patch.object(holdings, "BlockView", lambda chain, _head: chain)
+
+
+@planted("operations", "drops", "fees", "forgetful", within=60, promises=STUCK)
+def what_cannot_be_outbid_is_never_cancelled() -> AbstractContextManager[Any]:
+    """As it was before the simulator found it."""
+    make = replacements.replacement
+
+    async def dearer_only(*args: Any, **_: Any) -> Any:
+        return await make(*args)
+
+    return patch.object(follow, "replacement", dearer_only)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The settings of a simulated fleet: drawn from the seed, and drawn again where they change between runs."""
 
+from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -8,8 +9,9 @@ import msgspec
 
 from ghostfleet.config import loaded as settings
 from ghostfleet.config.loaded import Loaded
+from ghostfleet.domain.operating import OPERATIONS_PLUGIN, funder_id
 from ghostfleet.domain.profile import Profile
-from ghostfleet.domain.values import Address, WalletId
+from ghostfleet.domain.values import Address, JsonObject, WalletId
 from ghostfleet.keys.keyring import Keyring
 from tests.simulation.chain import BLOCK_SECS, CHAIN_ID, GWEI
 
@@ -21,6 +23,11 @@ NAMES = tuple(f"w{number}" for number in range(1, MAX_WALLETS + 1))
 KEYS = {WalletId(name): sha256(b"simulation " + name.encode()).digest() for name in NAMES}
 KEYRING = Keyring.of(KEYS)
 ADDRESSES: dict[str, Address] = {name: KEYRING.address(WalletId(name)) for name in NAMES}
+SAFE = Address(bytes.fromhex("5afe" * 10))
+"""Where extractions go."""
+FUNDER_KEY = sha256(b"simulation funder").digest()
+FUNDER: Address = Keyring.of({WalletId("funder"): FUNDER_KEY}).address(WalletId("funder"))
+FUNDER_NAME = WalletId(funder_id(FUNDER))
 
 BUSY = Profile(
     name="busy",
@@ -66,6 +73,14 @@ def drawn(random: Random, sites: int) -> Loaded:
                 max_requests_per_second=random.choice((None, None, 20.0)),
             ),
             wallets=tuple(_wallet(name, random) for name in NAMES[:wallets]),
+            treasury=settings.Wallet(
+                id=FUNDER_NAME,
+                address=FUNDER,
+                profile=OPERATIONS_PLUGIN,
+                plugin=OPERATIONS_PLUGIN,
+                enabled=True,
+                key=None,
+            ),
             plugins=(),
             profiles=PROFILES,
             safety=settings.Safety(
@@ -96,6 +111,9 @@ def drawn(random: Random, sites: int) -> Loaded:
                 transactions_per_minute=random.choice((None, None, 6)),
                 gas_wei_per_wallet_per_day=random.choice((None, None, 10**18)),
                 tokens_per_wallet_per_day=random.choice((None, None, 40)),
+                fleet_tokens_per_day=random.choice((None, None, 60)),
+                fleet_value_wei_per_day=random.choice((None, None, 400 * 10**6)),
+                value_wei_per_action=random.choice((None, None, 30 * 10**6)),
             ),
             run=settings.RunOptions(),
             redacted={},
@@ -133,6 +151,15 @@ def changed(before: Loaded, random: Random) -> Loaded:
     return with_digest(after)
 
 
+def without_limits(before: Loaded) -> Loaded:
+    """Settings under which only the profiles say how often a wallet acts."""
+    replace = msgspec.structs.replace
+    none = settings.Limits(
+        transactions_per_minute=None, gas_wei_per_wallet_per_day=None, tokens_per_wallet_per_day=None
+    )
+    return with_digest(replace(before, limits=none, safety=replace(before.safety, max_actions_per_hour=0)))
+
+
 def for_good(before: Loaded, random: Random) -> Loaded:
     """Settings under which every wallet is to act again, except those that are retired for ever."""
     replace = msgspec.structs.replace
@@ -147,15 +174,33 @@ def for_good(before: Loaded, random: Random) -> Loaded:
     )
 
 
+def with_enabled(before: Loaded, names: Collection[str]) -> Loaded:
+    """Settings that name these wallets again."""
+    replace = msgspec.structs.replace
+    wallets = tuple(replace(it, enabled=it.enabled or it.id in names) for it in before.wallets)
+    return with_digest(replace(before, wallets=wallets))
+
+
 def keyring_of(loaded: Loaded) -> Keyring:
-    """As the service loads it: the keys of the enabled wallets."""
-    return Keyring.of({it.id: KEYS[it.id] for it in loaded.wallets if it.enabled})
+    """As the service loads it: the keys of the enabled wallets, and of the treasury."""
+    return Keyring.of({it.id: KEYS[it.id] for it in loaded.wallets if it.enabled} | {FUNDER_NAME: FUNDER_KEY})
 
 
 def with_digest(loaded: Loaded) -> Loaded:
     """The settings with the digest that tells them from others."""
     replace = msgspec.structs.replace
-    return replace(loaded, digest=sha256(repr(replace(loaded, digest="")).encode()).hexdigest())
+    digest = sha256(repr(replace(loaded, digest="", redacted={})).encode()).hexdigest()
+    return replace(loaded, digest=digest, redacted=_redacted(loaded))
+
+
+def _redacted(loaded: Loaded) -> JsonObject:
+    """What a reload compares, by the keys of a settings file; options of a run stand for what needs a restart."""
+    plain = {
+        name: msgspec.structs.asdict(getattr(loaded, name)) for name in ("chain", "safety", "fees", "limits", "run")
+    }
+    plain["chain"]["endpoints"] = [it.name for it in loaded.chain.endpoints]
+    wallets = [{**msgspec.structs.asdict(it), "address": str(it.address), "key": None} for it in loaded.wallets]
+    return {**plain, "wallets": wallets}
 
 
 def _wallet(name: str, random: Random) -> settings.Wallet:

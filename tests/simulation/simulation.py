@@ -1,9 +1,10 @@
 """One seed, from genesis to the last check: runs of the service one after the other, faults, and then quiet."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 from unittest.mock import patch
 
 import msgspec
@@ -11,11 +12,14 @@ import msgspec
 from ghostfleet import assembly
 from ghostfleet.config.loaded import Loaded
 from ghostfleet.domain.breaker import Tripped
+from ghostfleet.domain.events import ErrorRecorded
 from ghostfleet.domain.slot import Pending
 from ghostfleet.domain.state import encode_state, fold
 from ghostfleet.engine.gate import Reason
 from ghostfleet.engine.ports import AdminCommand
 from ghostfleet.errors import GhostFleetError, StopService
+from ghostfleet.keys.keyring import Keyring, WalletKey
+from ghostfleet.plugins.api import Plugin
 from ghostfleet.store.codec import CODEC
 from ghostfleet.store.errors import LogUnavailable
 from ghostfleet.store.log import EventLog
@@ -29,6 +33,7 @@ from tests.simulation.practice import PracticePlugin, PracticeSettings
 from tests.simulation.promises import Promises
 from tests.simulation.universe import SimulatedClock, SimulatedEntropy, Universe, Violation
 from tests.simulation.virtual_loop import Crashed, VirtualLoop
+from tests.simulation.wishes import COMMANDS, Wishes
 
 RICH_WEI = 10**21
 SNAPSHOT_EVERY_EVENTS = 60
@@ -63,6 +68,26 @@ class Outcome:
     families: tuple[str, ...] = ()
 
 
+class SimulatedSettings:
+    """The settings as somebody has edited them by now."""
+
+    def __init__(self, simulation: "Simulation") -> None:
+        self._simulation = simulation
+
+    async def read(self) -> Loaded:
+        await asyncio.sleep(self._simulation.random.uniform(0.001, 0.5))
+        wanted = self._simulation.next_loaded
+        self._simulation.promises.wanted[wanted.digest] = wanted
+        return wanted
+
+    async def keys(self, wallets: Sequence[WalletKey]) -> Keyring:
+        await asyncio.sleep(self._simulation.random.uniform(0.001, 2.0))
+        return settings.keyring_of(self._simulation.next_loaded)
+
+    def plugins(self, loaded: Loaded) -> Mapping[str, Plugin[Any]]:
+        return {"practice": PracticePlugin(PracticeSettings(), chain_id=loaded.chain.chain_id)}
+
+
 @dataclass
 class Simulation:
     """The world of one seed."""
@@ -80,10 +105,12 @@ class Simulation:
             universe.story = lambda line: tell(f"[{universe.now:9.3f}] {line}")
         random = universe.random("scene")
         self.random = universe.random("simulation")
-        self.loaded: Loaded = settings.drawn(random, sites=random.randint(1, 2))
-        self.next_loaded = self.loaded
-        self.chain = SimulatedChain(universe, dict.fromkeys(settings.ADDRESSES.values(), RICH_WEI))
-        self.promises = Promises(universe, self.chain, settings.ADDRESSES)
+        self.next_loaded: Loaded = settings.drawn(random, sites=random.randint(1, 2))
+        """The settings as they stand in the file: those of the next start or reload."""
+        rich = dict.fromkeys(settings.ADDRESSES.values(), RICH_WEI) | {settings.FUNDER: 10**6 * RICH_WEI}
+        self.chain = SimulatedChain(universe, rich)
+        self.promises = Promises(universe, self.chain, settings.ADDRESSES | {settings.FUNDER_NAME: settings.FUNDER})
+        self.promises.loaded = self.next_loaded
         self.sites: list[Site] = []
         self.nodes: list[Node] = []
         for number, endpoint in enumerate(self.loaded.chain.endpoints):
@@ -97,6 +124,7 @@ class Simulation:
         self.network = Network(universe, self.sites, self.promises.on_send)
         self.disk_weather = DiskWeather()
         self.disk = WatchedDisk((), self.promises.on_durable)
+        self.wishes = Wishes(self)
         self.run: Run | None = None
         self.runs = 0
         self.downtime_secs = 0.0
@@ -107,6 +135,13 @@ class Simulation:
         self._asking = 0
         self._unwritten_pause = False
         """A pause that the log could not take holds until somebody resumes: so it was answered."""
+
+    @property
+    def loaded(self) -> Loaded:
+        """The settings in force."""
+        loaded = self.promises.loaded
+        assert loaded is not None
+        return loaded
 
     # --- the whole of it -----------------------------------------------------------------------------------------------
 
@@ -140,7 +175,8 @@ class Simulation:
         if self.runs > MAX_RUNS:
             self.universe.violated("no defect", f"{self.runs} runs and no end")
             self.universe.check()
-        self.loaded = self.promises.loaded = self.next_loaded
+        self.promises.loaded = self.next_loaded
+        self.promises.wanted = {self.next_loaded.digest: self.next_loaded}
         self._asking, self._unwritten_pause = 0, False
         loop = VirtualLoop(self.universe, self._after_step)
         run = self.run = Run(self.runs, loop, self.disk)
@@ -175,6 +211,7 @@ class Simulation:
                 SimulatedEntropy(self.universe, run.number),
                 {"practice": PracticePlugin(PracticeSettings(), chain_id=self.loaded.chain.chain_id)},
                 settings.keyring_of(self.loaded),
+                SimulatedSettings(self),
             )
 
             def started(running: assembly.Running) -> None:
@@ -235,22 +272,36 @@ class Simulation:
         service = running.service
         self._asking += 1
         try:
-            if command == "pause":
+            if command in ("pause", "cancel"):
                 resumes = self._resumes_asked
                 await service.pause(asked)
                 if resumes == self._resumes_asked:
                     self.promises.paused = self.promises.paused_by_operator = True
                 self.universe.story("operator: the pause was answered")
+                if command == "cancel":
+                    await self.wishes.obey(running, asked)
             elif command == "resume":
                 self._resumes_asked += 1
                 self.promises.paused = self.promises.paused_by_operator = False
                 await service.resume(asked)
                 self._unwritten_pause = False
+            elif command == "throttle":
+                await service.throttle(asked, float(target))
+            elif command == "drain":
+                await service.drain(asked, last=True)
+            elif command == "restore":
+                await service.restore(asked)
+            elif command == "reload":
+                await service.reload(asked)
+            elif command == "continue":
+                await self.wishes.go_on(running, asked)
+            elif command in COMMANDS:
+                await self.wishes.obey(running, asked)
             else:
                 await service.reset(asked)
         except GhostFleetError as problem:
             self.universe.story(f"operator: {command} failed: {problem}")
-            self._unwritten_pause |= command == "pause"
+            self._unwritten_pause |= command in ("pause", "cancel")
         self._asking -= 1
         if not self._asking and run is self.run:
             self._resumed_goes(running)
@@ -280,6 +331,8 @@ class Simulation:
         for address in settings.ADDRESSES.values():
             if self.chain.head.balance(address) < RICH_WEI // 2:
                 self.chain.credit(address, RICH_WEI)
+        if "operations" in self.families:
+            self.wishes.quiet()
         good = settings.for_good(self.next_loaded, self.random)
         self.next_loaded = good
         if good.digest != self.loaded.digest or self.random.random() < 0.2:
@@ -309,11 +362,30 @@ class Simulation:
     def _operate(self) -> None:
         """What an operator does after an incident."""
         state = self.promises.shadow
+        self.wishes.operate()
+        if state.fleet.pace != 1.0:
+            self.ask("throttle", "1")
+        for endpoint in state.fleet.drained_endpoints:
+            self.ask("restore", endpoint)
         if state.fleet.paused is not None:  # a pause that the log could not take has to be there by itself by now
             self.ask("resume")
         for name, wallet in state.wallets.items():
             if isinstance(wallet.breaker, Tripped) and wallet.breaker.until_us > self.universe.now_us() + 120_000_000:
                 self.ask("reset", name)
+        if keyless := self._keyless():
+            self.next_loaded = settings.with_enabled(self.next_loaded, keyless)
+            self.ask("reload")
+
+    def _keyless(self) -> set[str]:
+        """Retired wallets of which the log says that their open transaction needs their key."""
+        wallets, off = self.promises.shadow.wallets, {it.id for it in self.next_loaded.wallets if not it.enabled}
+        open_ = {name for name in off if name in wallets and wallets[name].pending}
+        recorded = (CODEC.decode(row) for commit in self.disk.durable for row in commit.rows) if open_ else ()
+        return {
+            it.wallet
+            for it in recorded
+            if it.wallet in open_ and isinstance(it.event, ErrorRecorded) and it.event.error_class == "no_key"
+        }
 
     def _missing(self) -> str:
         """What is not well yet; empty when everything is."""
@@ -326,12 +398,16 @@ class Simulation:
         for name, nonce in sorted(self._open_then):
             if state.wallets[name].slot(nonce) is not None:
                 return f"{name} nonce {nonce} is not settled: {state.wallets[name].slot(nonce)}"
+        if owed := self.wishes.missing():
+            return owed
         for wallet in self.loaded.wallets:
             if not wallet.enabled:
                 continue
             found = state.wallets.get(wallet.id)
             if found is None:
                 return f"{wallet.id} is not registered"
+            if found.retired:  # by an operation, until the next start or reload
+                continue
             if self.promises.opened_at.get(wallet.id, -1.0) < (self.quiet_since or 0.0) and not self.promises.at_limit(
                 wallet.id
             ):

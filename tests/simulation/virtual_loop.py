@@ -127,7 +127,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                     try:
                         coroutine.close()
                         break
-                    except (RuntimeError, Exception):
+                    except (Exception, BaseExceptionGroup):  # a task group that is buried says so of GeneratorExit
                         continue
         finally:
             events._set_running_loop(None)

@@ -1,6 +1,6 @@
 """The plugin `ghostnet`: settings as its operators have them, and the parts of this package put together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 from ghostfleet.config.settings import AddressText, Section, WeiAmount
 from ghostfleet.domain.profile import Profile
 from ghostfleet.domain.schedule import Random
-from ghostfleet.domain.values import JsonObject, LogEntry
+from ghostfleet.domain.values import Address, JsonObject, LogEntry
 from ghostfleet.keys.addresses import parse_address
-from ghostfleet.plugins.api import Action, ChainView, Plugin, Rest, Verdict, WalletFacts
+from ghostfleet.plugins.api import Action, ChainView, Plugin, Rest, Token, Verdict, WalletFacts
 from ghostfleet.plugins.ghostnet import policy, protocol
 from ghostfleet.plugins.ghostnet.view import Deployment, GhostnetView, observe
 
@@ -68,8 +68,33 @@ class GhostnetPlugin(Plugin[GhostnetView]):
     def decide(self, view: Any, wallet: WalletFacts, profile: Profile, random: Random) -> Action | Rest:
         return policy.decide(view, self.deployment, profile, random)
 
+    def tokens(self) -> Sequence[Token]:
+        return (
+            Token(
+                symbol=protocol.DATA_SYMBOL,
+                address=self.deployment.data_token,
+                decimals=protocol.DATA_DECIMALS,
+                tax_bps=protocol.DATA_TAX_BPS,
+            ),
+        )
+
+    def contracts(self) -> Mapping[str, Address]:
+        found = {
+            "ghost_core": self.deployment.ghost_core,
+            "data_token": self.deployment.data_token,
+            "hash_crash": self.deployment.hash_crash,
+            "arcade_core": self.deployment.arcade_core,
+        }
+        return {name: address for name, address in found.items() if address is not None}
+
     def withdraw(self, view: Any, wallet: WalletFacts) -> Sequence[Action]:
         return policy.withdraw(view, self.deployment)
+
+    def remarks(self, view: Any) -> Sequence[str]:
+        return policy.remarks(view)
+
+    def coming(self, view: Any) -> str:
+        return policy.coming(view)
 
     def judge(self, kind: str, reason: str) -> Verdict:
         return protocol.judge(reason)

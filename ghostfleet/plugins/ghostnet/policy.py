@@ -6,6 +6,7 @@ worth a claim; activity how eager to do what need not be done. All times are mea
 
 from collections.abc import Sequence
 
+from ghostfleet.domain.amounts import decimal_text
 from ghostfleet.domain.profile import Profile
 from ghostfleet.domain.schedule import Random
 from ghostfleet.domain.values import Address, Call, JsonObject, Octets
@@ -78,6 +79,29 @@ def withdraw(view: GhostnetView, deployment: Deployment) -> Sequence[Action]:
     if game is not None and game.payout_wei > 0 and deployment.arcade_core is not None:
         actions.append(_payout_action(game, deployment.arcade_core))
     return actions
+
+
+def remarks(view: GhostnetView) -> Sequence[str]:
+    """What `withdraw` cannot bring back now, and why."""
+    said = []
+    position = view.position
+    if position is not None and not position.alive:
+        stake = f"its stake of {decimal_text(position.amount_wei)} DATA" if position.amount_wei else "its stake"
+        said.append(f"traced: the position in {_name(position.level)} is dead, {stake} is lost")
+    if position is not None and position.alive and position.locked:
+        said.append(f"locked: the position in {_name(position.level)} opens after the level's next scan")
+    if view.paused:
+        said.append("GhostCore is paused by its owner: nothing can be taken out of it until that ends")
+    under_way = coming(view)
+    return [*said, under_way] if under_way else said
+
+
+def coming(view: GhostnetView) -> str:
+    """A bet whose round has not ended: whether it wins, and what, is known only then."""
+    game = view.game
+    if game is None or game.own_bet_wei == 0 or game.bet_settled:
+        return ""
+    return f"a bet of {decimal_text(game.own_bet_wei)} DATA is under way in HashCrash: what it wins comes later"
 
 
 def eagerness(profile: Profile) -> float:

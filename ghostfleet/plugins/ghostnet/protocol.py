@@ -37,6 +37,9 @@ GET_PENDING_PAYOUT = function("getPendingPayout(address)", "uint256")
 BALANCE_OF = function("balanceOf(address)", "uint256")
 ALLOWANCE = function("allowance(address,address)", "uint256")
 
+DATA_SYMBOL, DATA_DECIMALS = "DATA", 18
+DATA_TAX_BPS = 1_000
+"""Between two ordinary addresses 9 % are burned and 1 % go to the treasury; GHOSTNET's own contracts pay nothing."""
 LATER_SECS = 60.0
 """How long to leave a paused protocol alone."""
 

@@ -55,6 +55,8 @@ class Game(msgspec.Struct, frozen=True, kw_only=True):
     own_bet_wei: int
     payout_wei: int
     allowance_wei: int
+    bet_settled: bool = False
+    """The round of the own bet has ended: what it won is in the payout."""
 
 
 class GhostnetView(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,6 +191,7 @@ async def _game(wallet: Address, chain: ChainView, deployment: Deployment) -> Ga
         betting_ends_secs=found[1],
         players=found[5],
         own_bet_wei=max(bet[0], bet[1]),
+        bet_settled=bet[3],
         payout_wei=payout_wei,
         allowance_wei=allowance_wei,
     )

@@ -51,7 +51,7 @@ async def test_a_transaction_is_sent_found_and_known(anvil: Devnet, sync: bool):
     async with chain_of(anvil) as chain:
         head = await chain.head()
         assert (await chain.chain_id(), await chain.genesis_hash()) == (31337, head.hash)
-        fees = await FeeOracle(chain, FeeRules(cap_wei=10**12)).suggest(head)
+        fees = await FeeOracle(chain, lambda: FeeRules(cap_wei=10**12)).suggest(head)
         signed = transfer(await chain.nonce(WALLET), fees)
         assert await chain.known(signed.hash, "anvil") is False
         assert await chain.receipt(signed.hash) is None

@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from ghostfleet.chain import transport as transport_module
+from ghostfleet.chain.passage import GateClosed
 from ghostfleet.chain.transport import AiohttpTransport, TransportFault
+from ghostfleet.engine.gate import Gate
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -195,3 +197,32 @@ async def test_a_url_that_is_none_is_a_fault_without_its_words(url: str):
             await client.post(url, b"{}", timeout_secs=5)
     assert not fault.value.sent
     assert "canary" not in f"{fault.value!r}{fault.value.__cause__!r}"
+
+
+async def test_a_request_that_waits_for_a_connection_when_the_gate_shuts_is_never_written() -> None:
+    """It had passed the gate when its batch was made up: the gate is asked again where the bytes are written."""
+    gate, release, full, written = Gate(), asyncio.Event(), asyncio.Event(), 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        await read_request(reader)
+        written += 1
+        if written == transport_module.MAX_CONNECTIONS:
+            full.set()
+        await release.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+
+    async def send(way: AiohttpTransport, url: str) -> None:
+        async with gate.sending(["wallet-001"]) as passage:
+            await way.post(url, b"{}", timeout_secs=10, passage=passage)
+
+    async with server(serve) as node, transport() as way:
+        sends = [asyncio.create_task(send(way, node.url)) for _ in range(transport_module.MAX_CONNECTIONS + 12)]
+        await full.wait()
+        in_flight = await gate.close(answers_secs=0)
+        assert in_flight.transactions == transport_module.MAX_CONNECTIONS
+        release.set()
+        results = await asyncio.gather(*sends, return_exceptions=True)
+    assert [type(it) for it in results].count(GateClosed) == 12
+    assert written == transport_module.MAX_CONNECTIONS
+    assert gate.in_flight.requests == 0

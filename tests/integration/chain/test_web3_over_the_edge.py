@@ -8,6 +8,7 @@ from web3.exceptions import ContractLogicError, Web3RPCError
 
 from ghostfleet.chain.edge import GateClosed, RpcEdge
 from ghostfleet.chain.endpoints import EndpointConfig
+from ghostfleet.chain.passage import Passage
 from ghostfleet.chain.provider import CoalescingProvider
 from ghostfleet.chain.transport import AiohttpTransport, Response
 from ghostfleet.devnet.contracts import artifact
@@ -23,9 +24,9 @@ class Counting(AiohttpTransport):
 
     requests = 0
 
-    async def post(self, url: str, body: bytes, *, timeout_secs: float) -> Response:
+    async def post(self, url: str, body: bytes, *, timeout_secs: float, passage: Passage | None = None) -> Response:
         self.requests += 1
-        return await super().post(url, body, timeout_secs=timeout_secs)
+        return await super().post(url, body, timeout_secs=timeout_secs, passage=passage)
 
 
 async def test_contract_calls_made_together_share_a_request_and_refusals_are_web3s_own(anvil: Devnet):

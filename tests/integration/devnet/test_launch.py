@@ -34,6 +34,22 @@ async def test_a_chain_is_gone_after_an_error_inside(engine: Engine) -> None:
         await head(devnet.url)
 
 
+@pytest.mark.anvil
+async def test_anvil_has_threads_enough_and_the_last_word_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one a processor, on two, a flood of sends locks it up for good while it mines at once (docs/benchmarks.md)."""
+
+    async def threads() -> str:
+        async with running_anvil() as devnet:
+            assert devnet.process is not None
+            environ = Path(f"/proc/{devnet.process.pid}/environ").read_bytes().decode().split("\0")
+            return dict(line.split("=", 1) for line in environ if line)["TOKIO_WORKER_THREADS"]
+
+    monkeypatch.delenv("TOKIO_WORKER_THREADS", raising=False)
+    assert await threads() == "8"
+    monkeypatch.setenv("TOKIO_WORKER_THREADS", "3")
+    assert await threads() == "3"
+
+
 async def test_a_given_port_is_kept_and_a_taken_one_is_an_error() -> None:
     port = free_port()
     async with running_anvil(port=port) as devnet:

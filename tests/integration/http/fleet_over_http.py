@@ -9,15 +9,24 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from ghostfleet.chain.fees import FeeRules
 from ghostfleet.config.loaded import Admin, AdminToken
-from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
-from ghostfleet.domain.state import Candidate, State
-from ghostfleet.domain.values import Address
-from ghostfleet.engine.ports import AdminCommand, Check, EndpointStatus, Log
+from ghostfleet.domain.allow_list import AllowList
+from ghostfleet.domain.decisions import Rules
+from ghostfleet.domain.profile import BUILT_IN_PROFILES
+from ghostfleet.domain.state import State
+from ghostfleet.domain.values import Address, WalletId
+from ghostfleet.engine.gate import Gate
+from ghostfleet.engine.in_force import ChainRules, InForce, Pace, Tuning
+from ghostfleet.engine.ports import Check, EndpointStatus
+from ghostfleet.engine.service import FleetService
+from ghostfleet.engine.signing import KeyringSigner
+from ghostfleet.engine.state import LiveState
 from ghostfleet.errors import TryAgain
 from ghostfleet.http.app import create_app
 from ghostfleet.http.server import HttpServer, serving
+from ghostfleet.keys.keyring import Keyring
 from ghostfleet.telemetry import Metrics, Telemetry
 
 START_US = 1_767_225_600_000_000
@@ -36,19 +45,67 @@ class SteppedClock:
         return self.us
 
 
+IN_FORCE = InForce(
+    Tuning(
+        config_digest="", rules=Rules(), chain_rules=ChainRules(chain_id=31337), pace=Pace(), fee_rules=FeeRules(cap_wei=1),
+        profiles=BUILT_IN_PROFILES, plugins={}, allowed=AllowList(),
+    )
+)  # fmt: skip
+
+
+SIGNER = KeyringSigner(Keyring.of({WalletId(f"wallet-00{n}"): bytes([n]) * 32 for n in (1, 2)}))
+"""Keys for what the fleet signs of itself."""
+
+
 class LogUnavailable(TryAgain):
     """As a full disk would have it."""
 
 
-class SmallService:
-    """Commands by events, appended to the log and folded, as the engine does it, without a chain."""
+class WritableOrNot:
+    """The log, which takes nothing while `failing`."""
 
-    def __init__(self, log: Log, clock: SteppedClock, telemetry: Telemetry) -> None:
-        self._log, self._clock, self._telemetry = log, clock, telemetry
-        self.state = State()
-        self.dry_run = False
+    def __init__(self, log: Any) -> None:
+        self._log = log
         self.failing = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def append(self, events: Sequence[ev.NewEvent], **how: Any) -> tuple[ev.Recorded, ...]:
+        if self.failing:
+            raise LogUnavailable("the log cannot be written: disk full")
+        stored: tuple[ev.Recorded, ...] = await self._log.append(events, **how)
+        return stored
+
+
+class SmallService(FleetService):
+    """The real commands over the real commit loop and log, without a chain."""
+
+    def __init__(self, log: Any, clock: SteppedClock, telemetry: Telemetry) -> None:
+        self._clock = clock
+        self._writable = WritableOrNot(log)
+        live = LiveState(State(), self._writable, clock, telemetry.on_event)
+        super().__init__(
+            live=live,
+            gate=Gate(),
+            heads=None,  # type: ignore[arg-type]
+            nudge=lambda _wallet: None,
+            endpoints=lambda: [
+                EndpointStatus(name="node-a", handle="node-a", healthy=True),
+                EndpointStatus(name="node-b", handle="node-b", healthy=False, reason="429"),
+            ],
+            in_force=IN_FORCE,
+            dry_run=False,
+        )
         self.readiness = [Check("log", True), Check("chain", True)]
+
+    @property
+    def failing(self) -> bool:
+        return self._writable.failing
+
+    @failing.setter
+    def failing(self, failing: bool) -> None:
+        self._writable.failing = failing
 
     @property
     def uptime_secs(self) -> float:
@@ -57,47 +114,20 @@ class SmallService:
     def checks(self) -> Sequence[Check]:
         return self.readiness
 
-    def endpoints(self) -> Sequence[EndpointStatus]:
-        return [EndpointStatus(name="node-a", healthy=True), EndpointStatus(name="node-b", healthy=False, reason="429")]
-
     async def append(self, *events: ev.NewEvent) -> tuple[ev.Recorded, ...]:
-        if self.failing:
-            raise LogUnavailable("the log cannot be written: disk full")
-        stored = await self._log.append(events, time_us=self._clock.now_us())
-        for recorded in stored:
-            self.state.apply(recorded)
-            self._telemetry.on_event(recorded)
-        return stored
+        return await self._live.write(events)
 
-    async def pause(self, command: AdminCommand) -> ev.Recorded:
-        extra = decisions.pause(Candidate(self.state), command.actor, command.reason, command.request_id)
-        return (await self.append(received(command), *extra))[-1]
-
-    async def resume(self, command: AdminCommand) -> ev.Recorded:
-        extra = decisions.resume(Candidate(self.state), command.actor, command.reason, command.request_id)
-        return (await self.append(received(command), *extra))[-1]
-
-    async def reset(self, command: AdminCommand) -> ev.Recorded:
-        reset = ev.BreakerReset(actor=command.actor)
-        stream = ev.wallet_stream(command.target)
-        return (await self.append(received(command), ev.NewEvent(stream, reset, command.request_id)))[-1]
-
-    async def refused(self, command: AdminCommand, why: str) -> None:
-        refused = ev.AdminCommandRefused(
-            command=command.command,
-            actor=command.actor,
-            remote=command.remote,
-            request_id=command.request_id,
-            why=why,
-        )
-        await self.append(ev.NewEvent(ev.FLEET_STREAM, refused, command.request_id))
-
-
-def received(command: AdminCommand) -> ev.NewEvent:
-    event = ev.AdminCommandReceived(
-        **{name: getattr(command, name) for name in ev.AdminCommandReceived.__struct_fields__}
-    )
-    return ev.NewEvent(ev.FLEET_STREAM, event, command.request_id)
+    @contextlib.asynccontextmanager
+    async def committing(self) -> AsyncIterator[None]:
+        """Fold what the log has, and serve commits while the block runs."""
+        async for recorded in self._writable.read():
+            self._live.state.apply(recorded)
+        commits = asyncio.create_task(self._live.run())
+        try:
+            yield
+        finally:
+            commits.cancel()
+            await asyncio.wait([commits])
 
 
 def admin_settings(**changes: Any) -> Admin:
@@ -162,13 +192,19 @@ class Running(msgspec.Struct, kw_only=True):
 
 
 @contextlib.asynccontextmanager
-async def running(log: Any, settings: Admin | None = None) -> AsyncIterator[Running]:
-    """The service behind its server, on a port of its own."""
-    clock = SteppedClock()
+async def running(
+    log: Any, settings: Admin | None = None, clock: SteppedClock | None = None, **listening: Any
+) -> AsyncIterator[Running]:
+    """The service behind its server, on a port of its own, and where `listening` says."""
+    clock = clock or SteppedClock()
     telemetry = Telemetry(Metrics("0.1.0"))
     service = SmallService(log, clock, telemetry)
-    app = create_app(service, log, settings or admin_settings(), clock, telemetry.metrics)
-    async with serving(app, "127.0.0.1", 0) as server, aiohttp.ClientSession() as session:
+    app = create_app(service, log, settings or admin_settings(), clock, telemetry.metrics, signer=SIGNER)
+    async with (
+        service.committing(),
+        serving(app, "127.0.0.1", 0, **listening) as server,
+        aiohttp.ClientSession() as session,
+    ):
         yield Running(service=service, log=log, server=server, session=session, telemetry=telemetry)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from fleet_over_http import OPERATOR, TOKENS, VIEWER, Running, admin_settings, running
+from fleet_over_http import OPERATOR, TOKENS, VIEWER, Running, admin_settings, registered, running
 
 from ghostfleet.domain import events as ev
 from ghostfleet.engine.ports import Check
@@ -44,12 +44,12 @@ async def test_a_pause_is_recorded_with_who_asked_and_why_and_lasts_until_a_resu
 
 
 async def test_commands_need_neither_body_nor_content_type(fleet: Running) -> None:
-    for body in (b"", b"  ", b"{}", b'{"reason": ""}'):
+    for body, status in ((b"", b"200"), (b"{}", b"200"), (b'{"reason": ""}', b"200"), (b"  ", b"400")):
         answered = await fleet.raw(
             b"POST /admin/pause HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
             % (len(body), body)
         )
-        assert answered.startswith(b"HTTP/1.1 200 ")
+        assert answered.startswith(b"HTTP/1.1 %s " % status)
     answered = await fleet.raw(b"POST /admin/resume HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert answered.startswith(b"HTTP/1.1 200 ")
 
@@ -61,6 +61,53 @@ async def test_a_reset_closes_the_breaker_of_the_wallet_it_names(fleet: Running)
     assert [(wallet["id"], wallet["breaker"]["state"]) for wallet in wallets] == [("wallet-001", "tripped")]
     assert (await fleet.post("/admin/reset/wallet-001"))[1]["wallet"] == "wallet-001"
     assert (await fleet.get("/admin/status"))[1]["wallets"][0]["breaker"]["state"] == "closed"
+
+
+async def test_a_reset_of_all_resets_those_that_need_it_in_one_commit_and_says_which(fleet: Running) -> None:
+    stuck = [
+        ev.NewEvent("wallet/wallet-001", ev.BreakerTripped(errors=5, until_us=2_000_000_000_000_000)),
+        ev.NewEvent("wallet/wallet-002", ev.WalletParked(need_wei=2, balance_wei=1)),
+    ]
+    await fleet.service.append(registered("wallet-003", 3), registered("wallet-004", 4), *stuck)
+    tripped = ev.BreakerTripped(errors=5, until_us=1)
+    retired = [ev.NewEvent("wallet/wallet-004", it) for it in (tripped, ev.WalletRetired(reason="disabled"))]
+    await fleet.service.append(*retired)
+    status, answer, _ = await fleet.post("/admin/reset", json={"reason": "the pool was refilled"})
+    assert (status, answer["wallets"]) == (200, ["wallet-001", "wallet-002"])
+    received, *resets = (await recorded(fleet, ev.AdminCommandReceived))[-1:] + await recorded(fleet, ev.BreakerReset)
+    assert (received.event.command, received.event.target, received.event.reason) == (
+        "reset",
+        "*",
+        "the pool was refilled",
+    )
+    assert {(each.correlation, each.time_us) for each in resets} == {(answer["request_id"], received.time_us)}
+    again = (await fleet.post("/admin/reset"))[1]
+    assert again["wallets"] == [], "asking twice is no mistake"
+
+
+async def test_an_explanation_says_every_reason_and_finds_the_wallet_by_its_address(fleet: Running) -> None:
+    parked = ev.NewEvent("wallet/wallet-001", ev.WalletParked(need_wei=2 * 10**15, balance_wei=10**15))
+    failed = ev.ErrorRecorded(error_class="reverted", message="PositionLocked()", counts=True)
+    tripped = ev.BreakerTripped(errors=5, until_us=2_000_000_000_000_000)
+    of_wallet = [ev.NewEvent("wallet/wallet-001", it) for it in (failed, tripped)]
+    await fleet.service.append(parked, *of_wallet)
+    await fleet.post("/admin/pause", json={"reason": "drill"})
+    status, answer, _ = await fleet.get("/admin/explain/wallet-001")
+    assert (status, answer["acts"]) == (200, False)
+    codes = ["paused", "endpoint_down", "no_funds", "breaker"]
+    assert [reason["code"] for reason in answer["reasons"]] == codes
+    assert "by local since" in answer["reasons"][0]["sentence"]
+    assert "reverted at" in answer["reasons"][3]["sentence"]
+    assert (answer["reasons"][3]["until"], answer["reasons"][0]["until"]) == ("2033-05-18T03:33:20.000000Z", None)
+    address = fleet.service.state.wallets["wallet-001"].address
+    by_address = (await fleet.get(f"/admin/explain/{address}"))[1]
+    assert (by_address["wallet"], len(by_address["reasons"])) == ("wallet-001", 4)
+
+
+async def test_an_unknown_wallet_is_explained_by_the_nearest_known(fleet: Running) -> None:
+    status, problem, _ = await fleet.get("/admin/explain/walet-001")
+    assert status == 404
+    assert "did you mean wallet-001?" in problem["detail"]
 
 
 BAD_BODIES: list[tuple[bytes, int]] = [
@@ -149,7 +196,11 @@ async def test_roles_hold_for_every_route(log: Any) -> None:
         for path, methods in document["paths"].items():
             for method, described in methods.items():
                 needs = described["description"].removeprefix("Needs: ").removesuffix(".")
-                url = path.replace("{wallet}", "wallet-001").replace("{hash}", "0x" + "00" * 32)
+                url = (
+                    path.replace("{wallet}", "wallet-001")
+                    .replace("{name}", "nobody")
+                    .replace("{hash}", "0x" + "00" * 32)
+                )
                 for token, role in ((None, "public"), (VIEWER, "viewer"), (OPERATOR, "operator")):
                     headers = {"Authorization": f"Bearer {token}"} if token else {}
                     status = (await fleet.ask(method.upper(), url, headers=headers))[0]

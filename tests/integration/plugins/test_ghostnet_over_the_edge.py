@@ -1,7 +1,5 @@
 """The plugin on the service's own RPC edge: the view, the reasons of refusals, and what passes through."""
 
-from contextlib import nullcontext
-
 import pytest
 from protocol_stage import TOKEN, Stage
 
@@ -11,15 +9,11 @@ from ghostfleet.chain.reads import Chain
 from ghostfleet.chain.reverts import decode_revert
 from ghostfleet.chain.transport import AiohttpTransport
 from ghostfleet.domain.values import Call
+from ghostfleet.engine.gate import Gate
 from ghostfleet.engine.view import LatestView
 from ghostfleet.errors import TryAgain
 from ghostfleet.plugins.ghostnet import protocol
 from ghostfleet.plugins.ghostnet.view import _paused
-
-
-class OpenGate:
-    def sending(self):
-        return nullcontext()
 
 
 class HeadNow:
@@ -33,9 +27,7 @@ class HeadNow:
 
 
 def edge(url: str) -> RpcEdge:
-    return RpcEdge(
-        [EndpointConfig(name="node", url=url)], AiohttpTransport(), gate=OpenGate(), request_timeout_secs=5.0
-    )
+    return RpcEdge([EndpointConfig(name="node", url=url)], AiohttpTransport(), gate=Gate(), request_timeout_secs=5.0)
 
 
 async def test_the_view_is_the_same_over_the_edge(stage):

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
 from ghostfleet.chain.edge import GateClosed, RpcEdge
 from ghostfleet.chain.endpoints import EndpointConfig
+from ghostfleet.chain.passage import Passage
 from ghostfleet.chain.transport import Response
 
 Calls = list[dict[str, Any]]
@@ -42,7 +43,7 @@ class Nodes:
         self.behave = {f"http://{name}/": how for name, how in behave.items()}
         self.log: list[tuple[float, str, list[str]]] = []
 
-    async def post(self, url: str, body: bytes, *, timeout_secs: float) -> Response:
+    async def post(self, url: str, body: bytes, *, timeout_secs: float, passage: Passage | None = None) -> Response:
         document = json.loads(body)
         calls = document if isinstance(document, list) else [document]
         node = url.removeprefix("http://").strip("/")
@@ -66,6 +67,16 @@ class Nodes:
         return [method for _, at, methods in self.log if at == node for method in methods]
 
 
+class Leave:
+    """A passage for everybody who asked."""
+
+    def __init__(self, senders: Collection[str]) -> None:
+        self.senders = frozenset(senders)
+
+    def leave(self) -> None: ...
+    def left(self) -> None: ...
+
+
 class Gate:
     """A gate with a switch, that counts who holds it."""
 
@@ -74,11 +85,11 @@ class Gate:
         self.holding = 0
 
     @asynccontextmanager
-    async def sending(self) -> Any:
+    async def sending(self, senders: Collection[str]) -> Any:
         if not self.open:
             raise GateClosed("shut by a test")
         self.holding += 1
         try:
-            yield
+            yield Leave(senders)
         finally:
             self.holding -= 1

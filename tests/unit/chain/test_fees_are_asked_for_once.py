@@ -40,7 +40,7 @@ def head(number: int, fork: int = 0) -> Head:
 def test_lanes_with_one_head_share_one_question_and_an_older_head_asks_none() -> None:
     async def story() -> None:
         source = Source()
-        oracle = FeeOracle(source, FeeRules(cap_wei=1000))
+        oracle = FeeOracle(source, lambda: FeeRules(cap_wei=1000))
         assert set(await asyncio.gather(*(oracle.suggest(head(5)) for _ in range(100)))) == {Fees(21, 1)}
         assert await oracle.suggest(head(4)) == Fees(21, 1)
         assert source.asked == 1
@@ -54,7 +54,7 @@ def test_a_failure_is_heard_by_all_at_once_and_the_next_question_is_asked_anew()
     async def story() -> None:
         source = Source()
         source.down = True
-        oracle = FeeOracle(source, FeeRules(cap_wei=1000))
+        oracle = FeeOracle(source, lambda: FeeRules(cap_wei=1000))
         ends = await asyncio.gather(*(oracle.suggest(head(5)) for _ in range(100)), return_exceptions=True)
         assert {type(end) for end in ends} == {EndpointsUnavailable}
         assert asyncio.get_running_loop().time() == 1
@@ -67,7 +67,7 @@ def test_a_failure_is_heard_by_all_at_once_and_the_next_question_is_asked_anew()
 def test_when_the_asker_is_cancelled_another_asks() -> None:
     async def story() -> None:
         source = Source()
-        oracle = FeeOracle(source, FeeRules(cap_wei=1000))
+        oracle = FeeOracle(source, lambda: FeeRules(cap_wei=1000))
         first, second = (asyncio.create_task(oracle.suggest(head(5))) for _ in range(2))
         await asyncio.sleep(0.5)
         first.cancel()

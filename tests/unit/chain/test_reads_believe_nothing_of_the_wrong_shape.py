@@ -2,7 +2,6 @@
 
 import inspect
 import json
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -12,9 +11,11 @@ from hypothesis import strategies as st
 
 from ghostfleet.chain.edge import EndpointsUnavailable, RpcEdge
 from ghostfleet.chain.endpoints import EndpointConfig
+from ghostfleet.chain.passage import Passage
 from ghostfleet.chain.reads import Chain
 from ghostfleet.chain.transport import Response
 from ghostfleet.domain.values import Address, AnswerClass, Call, Hash, Head, Octets, Receipt
+from ghostfleet.engine.gate import Gate
 
 TX, ADDRESS = Hash(b"\x11" * 32), Address(b"\x22" * 20)
 BLOCK: dict[str, Any] = {
@@ -43,19 +44,12 @@ class Answering:
     def __init__(self, result: Any) -> None:
         self.result = result
 
-    async def post(self, url: str, body: bytes, *, timeout_secs: float) -> Response:
+    async def post(self, url: str, body: bytes, *, timeout_secs: float, passage: Passage | None = None) -> Response:
         call = json.loads(body)
         answer = {"jsonrpc": "2.0", "id": call["id"], "result": self.result}
         return Response(200, {}, json.dumps(answer).encode())
 
     async def close(self) -> None: ...
-
-
-class Open:
-    """A gate that lets everything pass."""
-
-    def sending(self) -> Any:
-        return nullcontext()
 
 
 READS: dict[str, Any] = {
@@ -99,7 +93,7 @@ def run(read: str, answer: Any) -> Any:
 
 
 async def _run(read: str, answer: Any) -> Any:
-    async with RpcEdge([EndpointConfig(name="node", url="http://node")], Answering(answer), gate=Open()) as edge:
+    async with RpcEdge([EndpointConfig(name="node", url="http://node")], Answering(answer), gate=Gate()) as edge:
         return await READS[read](Chain(edge))
 
 
@@ -130,12 +124,18 @@ def test_any_answer_is_a_fact_or_an_endpoints_fault(read: str, answer: Any) -> N
 def test_good_answers_are_read() -> None:
     head = run("head", BLOCK)
     assert (head.number, head.time_secs, head.base_fee_wei) == (5, 6, 7)
+    assert run("head", BLOCK | {"transactions": [str(TX)]}).transactions == (str(TX),)
     receipt = run("receipt", RECEIPT)
     assert (receipt.success, receipt.block.number, receipt.gas_used) == (True, 5, 21_000)
     assert receipt.logs[0].address == ADDRESS
     assert run("transactions_in", BLOCK) == ((TX, ADDRESS, 1),)
     assert run("known", RECEIPT | {"hash": str(TX)}) is True
     assert run("known", None) is False
+
+
+@pytest.mark.parametrize("said", [None, {}, [None], [{"hash": str(TX)}], [str(TX), "0x77"], [str(TX), str(TX)[2:]]])
+def test_a_header_that_names_its_transactions_otherwise_tells_nothing_of_them(said: Any) -> None:
+    assert run("head", BLOCK | {"transactions": said}).transactions is None
 
 
 @pytest.mark.parametrize(

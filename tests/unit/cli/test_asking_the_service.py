@@ -19,6 +19,7 @@ class Service:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, object]] = []
         self.needs_token = False
+        self.wallets = 1
         self.port = 0
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -29,12 +30,15 @@ class Service:
                 {"title": "Unauthorized", "status": 401, "detail": "this needs a token"}, status=401
             )
         if request.path == "/admin/status":
-            return web.json_response({"paused": False, "wallets": [{"id": "wallet-001", "breaker": "closed"}]})
+            return web.json_response({"paused": False, "wallets": self._wallets()})
         if request.path.endswith("/nobody"):
             return web.json_response({"title": "Not Found", "status": 404, "detail": "no wallet nobody"}, status=404)
         if request.path == "/admin/resume":
             return web.Response(text="<html>", content_type="text/html")
         return web.json_response({"paused": True})
+
+    def _wallets(self) -> list[dict[str, str]]:
+        return [{"id": f"wallet-{number:03}", "breaker": "closed"} for number in range(1, self.wallets + 1)]
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +77,13 @@ async def test_status_for_people_and_as_json(service):
     assert "wallet-001" in people.stdout
     machine = await run("status", *url(service), "--json")
     assert json.loads(machine.stdout)["wallets"][0]["breaker"] == "closed"
+
+
+async def test_an_answer_that_comes_in_many_pieces_is_read_to_its_end(service):
+    """A thousand wallets and more: some hundred kilobytes."""
+    service.wallets = 20_000
+    found = await run("status", *url(service), "--json")
+    assert len(json.loads(found.stdout)["wallets"]) == service.wallets
 
 
 async def test_a_command_carries_its_reason(service):

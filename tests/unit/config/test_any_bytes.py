@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from operator_file import INLINE_KEY, KEYSTORE_KEY, OPERATOR_TOML, PASSWORD, OperatorFile
 
 from ghostfleet.config.loading import load
-from ghostfleet.config.problems import ConfigInvalid
+from ghostfleet.config.problems import ConfigInvalid, Problem
 
 LINES = OPERATOR_TOML.splitlines()
 VALUES = (
@@ -19,6 +19,8 @@ VALUES = (
     '"http://[::1"', '"http://user:pass@host:99999/x"', f'"{INLINE_KEY}"', f'"0x{KEYSTORE_KEY}"', '"' + "a" * 5000 + '"',
     '["ghostnet", 5]', '["ghostnet", "ghostnet"]', '"0x' + "0" * 40 + '"', '"\\uFFFF"', "'''a\nb'''", "[" * 200 + "]" * 200,
 )  # fmt: skip
+OF_THE_FILE = ("is not TOML",)
+"""Rejections of the file as a whole; every other one names the key."""
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +29,20 @@ def operator():
         yield OperatorFile(Path(directory))
 
 
-def outcome(operator: OperatorFile, content: bytes, environ: dict[str, str]) -> None:
+def outcome(operator: OperatorFile, content: bytes, environ: dict[str, str]) -> tuple[Problem, ...]:
     operator.path.write_bytes(content)
+    problems: tuple[Problem, ...] = ()
     try:
         shown = repr(load(operator.path, environ, operator.models))
     except ConfigInvalid as error:
-        shown = "".join(map(str, error.problems)) + str(error) + repr(error)
+        problems = error.problems
+        shown = "".join(map(str, problems)) + str(error) + repr(error)
         shown.encode()  # raises for what no terminal takes
+    assert [it for it in problems if not it.key and not it.wrong.startswith(OF_THE_FILE)] == []
     assert "\n" not in shown
     for secret in (INLINE_KEY, KEYSTORE_KEY, PASSWORD):
         assert secret not in shown
+    return problems
 
 
 @settings(max_examples=100, deadline=None)
@@ -59,6 +65,23 @@ def test_any_value_in_the_place_of_any_other(operator, changes, dropped):
         lines[number] = f"{key} = {value}" if equals else lines[number]
     text = "\n".join(line for number, line in enumerate(lines) if number not in dropped)
     outcome(operator, text.encode(), operator.environ)
+
+
+SECTION_OF = {
+    number: next((it.strip("[]") for it in reversed(LINES[:number]) if it.startswith("[")), "")
+    for number, line in enumerate(LINES)
+    if " = " in line and not line.startswith("#")
+}
+"""Line number of a setting to the table that it stands in."""
+
+
+@settings(max_examples=300, deadline=None)
+@given(number=st.sampled_from(sorted(SECTION_OF)), value=st.sampled_from(VALUES))
+def test_a_rejection_names_the_key_whose_value_is_wrong(operator, number, value):
+    key = LINES[number].partition(" = ")[0].strip()
+    text = "\n".join([*LINES[:number], f"{key} = {value}", *LINES[number + 1 :]])
+    problems = outcome(operator, text.encode(), operator.environ)
+    assert not problems or any(key in str(it) for it in problems), (SECTION_OF[number], problems)
 
 
 NAMES = """

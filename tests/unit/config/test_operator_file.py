@@ -59,6 +59,16 @@ def test_new_sections_have_defaults_that_the_old_file_need_not_name(operator):
     assert settings.store.url == f"sqlite:///{operator.path.parent}/ghostfleet.db"
 
 
+def test_a_log_that_the_settings_do_not_name_is_in_the_data_directory_unless_one_is_beside_them(operator):
+    operator.environ["GHOST_FLEET_DATA_DIRECTORY"] = "/var/lib/ghost-fleet"
+    assert operator.load().store.url == "sqlite:////var/lib/ghost-fleet/ghostfleet.db"
+    operator.environ["GHOST_FLEET__STORE__URL"] = "sqlite:///other.db"
+    assert operator.load().store.url == f"sqlite:///{operator.path.parent}/other.db"
+    del operator.environ["GHOST_FLEET__STORE__URL"]
+    (operator.path.parent / "ghostfleet.db").touch()
+    assert operator.load().store.url == f"sqlite:///{operator.path.parent}/ghostfleet.db"
+
+
 def test_new_sections_are_read(operator):
     settings = operator.load(
         (

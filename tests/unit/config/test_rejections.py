@@ -63,6 +63,35 @@ REASONS = {
     ),
     "no key": ([(INLINE_LINE + "\n", "")], "wallets[0].keyfile", "has no key", "enabled = false"),
     "two keys": ([(INLINE_LINE, INLINE_LINE + '\nkeyfile = "x"')], "wallets[0].private_key", "both", "keep the keyfile"),
+    "two keys, one elsewhere": (
+        [(INLINE_LINE, 'kms_key_id = "alias/fleet"\nremote_signer = true')],
+        "wallets[0].remote_signer", "has both a remote_signer and a kms_key_id", "keep the kms_key_id",
+    ),
+    "a remote signer that is nowhere": (
+        [(INLINE_LINE, "remote_signer = true")], "wallets[0].remote_signer", "there is none", "[keys.remote]",
+    ),
+    "a variable that is not set": (
+        [(INLINE_LINE, 'key_env = "FLEET_KEY_1"')], "wallets[0].key_env", "FLEET_KEY_1 is not set", "64 hexadecimal",
+    ),
+    "a key in the place of its variable": (
+        [(INLINE_LINE, f'key_env = "{"ab" * 32}"')], "wallets[0].key_env", "<hidden>", "looks like a private key",
+    ),
+    "no name of a variable": ([(INLINE_LINE, 'key_env = "a=b"')], "wallets[0].key_env", "'a=b'", "environment variable"),
+    "no name of a key at KMS": ([(INLINE_LINE, 'kms_key_id = "a b"')], "wallets[0].kms_key_id", "'a b'", "alias/NAME"),
+    "a remote signer of another kind": (
+        [("[safety]", '[keys.remote]\nurl = "ws://fleet:canary-password@signer"\n[safety]')],
+        "keys.remote.url", "not accepted", "https://",
+    ),
+    "a remote signer without an address": (
+        [("[safety]", "[keys.remote]\nat_once = 3\n[safety]")], "keys.remote.url", "is missing", "Web3Signer",
+    ),
+    "certificates that are not there": (
+        [("[safety]", '[keys.remote]\nurl = "https://signer"\nca_file = "nowhere.pem"\n[safety]')],
+        "keys.remote", "nowhere.pem", "PEM",
+    ),
+    "unknown key of KMS": (
+        [("[safety]", "[keys.kms]\nregoin = 3\n[safety]")], "keys.kms.regoin", "unknown key", "remove it",
+    ),
     "a key that is none": ([("11" * 32, "11" * 31)], "wallets[0].private_key", "no private key", "64 hexadecimal"),
     "a key outside the curve": ([("11" * 32, "ff" * 32)], "wallets[0].private_key", "not a private key", "another key"),
     "unreadable keyfile": (

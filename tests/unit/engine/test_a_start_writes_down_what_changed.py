@@ -5,12 +5,21 @@ from random import Random
 import msgspec
 import pytest
 
+from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.limits import LIMIT_REACHED
 from ghostfleet.domain.profile import Profile
 from ghostfleet.domain.state import Candidate, State
 from ghostfleet.domain.values import HOUR_US, Address, Hash
-from ghostfleet.engine.registration import AddressChanged, ConfiguredWallet, Start, WrongChain, start_events
+from ghostfleet.engine.registration import (
+    AddressChanged,
+    Change,
+    ConfiguredWallet,
+    Start,
+    WrongChain,
+    change_events,
+    start_events,
+)
 from tests.simulation.settings import PROFILES
 
 NOW_US = 1_700_000_000_000_000
@@ -94,3 +103,51 @@ def test_a_wallets_id_belongs_to_one_key(state: State) -> None:
     moved = ConfiguredWallet(id="w1", address=Address(b"\x13" * 20), profile=PROFILE, plugin="practice")
     with pytest.raises(AddressChanged, match="a new key needs a new id"):
         started(state, replaced(FIRST, wallets=(moved,)))
+
+
+def reloaded(state: State, *, was_paused_by_config: bool = False, **changes: object) -> list[ev.Event]:
+    """Carry the events of a reload out on the state; returns them."""
+    wanted = {"config_digest": "b", "settings": {}, "wallets": (WALLET, OTHER), "paused_by_config": False, **changes}
+    change = Change(
+        changes=({"key": "k", "before": 1, "after": 2},), was_paused_by_config=was_paused_by_config,
+        actor="ada", reason="", **wanted,
+    )  # fmt: skip
+    candidate = Candidate(state)
+    events = change_events(
+        Candidate(state), NOW_US, change=change, known=list(state.wallets), profiles=PROFILES, random=Random(1)
+    )
+    candidate.try_events(events, NOW_US)
+    candidate.swap()
+    return [event.event for event in events]
+
+
+def test_a_reload_says_what_changed_and_who_wanted_it_and_nothing_of_what_stays(state: State) -> None:
+    (applied,) = reloaded(state)
+    assert isinstance(applied, ev.ConfigApplied)
+    assert (applied.digest, applied.actor, applied.changes) == ("b", "ada", ({"key": "k", "before": 1, "after": 2},))
+    assert state.fleet.config_digest == "b"
+
+
+def test_a_reload_registers_and_retires(state: State) -> None:
+    third = replaced(OTHER, id="w3", address=Address(b"\x13" * 20))  # type: ignore[arg-type]
+    assert kinds(reloaded(state, wallets=(OTHER, third))) == [ev.ConfigApplied, ev.WalletRegistered, ev.WalletRetired]
+    assert (state.wallets["w1"].retired, state.wallets["w3"].retired) == (True, False)
+
+
+def test_a_pause_follows_the_settings_of_a_reload_only_when_they_change_their_mind(state: State) -> None:
+    assert kinds(reloaded(state, paused_by_config=True)) == [ev.ConfigApplied, ev.FleetPaused]
+    resumed = ev.NewEvent(ev.FLEET_STREAM, ev.FleetResumed(actor="ada"))
+    candidate = Candidate(state)
+    candidate.try_events([resumed], NOW_US)
+    candidate.swap()
+    assert kinds(reloaded(state, paused_by_config=True, was_paused_by_config=True)) == [ev.ConfigApplied]
+    assert state.fleet.paused is None, "an operator resumed meanwhile"
+
+
+def test_a_pause_of_an_operator_outlives_settings_that_no_longer_pause(state: State) -> None:
+    reloaded(state, paused_by_config=True)
+    candidate = Candidate(state)
+    candidate.try_events(decisions.pause(candidate, "ada", "fire"), NOW_US)
+    candidate.swap()
+    assert kinds(reloaded(state, was_paused_by_config=True)) == [ev.ConfigApplied]
+    assert state.fleet.paused is not None

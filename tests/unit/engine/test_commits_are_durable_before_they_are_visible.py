@@ -70,7 +70,7 @@ def decided(name: str, number: int = 1) -> ev.ActionDecided:
         seed=1,
         observation={},
         profile="p",
-        config_digest="d",
+        config_digest="",
         call=Call(to=ADDRESS),
         spend_wei=0,
         balance_wei=1,
@@ -162,6 +162,21 @@ async def test_a_slot_that_comes_behind_a_pause_in_the_same_batch_is_refused():
         assert not it.live.state.wallets["w1"].pending
 
 
+async def test_a_decision_that_comes_behind_other_settings_in_the_same_batch_is_refused():
+    """It names the digest it was made under, and the log has the settings in force at each position: the two agree."""
+    async with live_state(2) as it:
+        applied = ev.NewEvent(ev.FLEET_STREAM, ev.ConfigApplied(digest="other", settings={}))
+        results = await asyncio.gather(
+            it.live.commit(opening("w0")),
+            it.live.write([applied]),
+            it.live.commit(opening("w1")),
+            return_exceptions=True,
+        )
+        assert isinstance(results[2], Refused)
+        assert it.live.state.wallets["w0"].pending
+        assert not it.live.state.wallets["w1"].pending
+
+
 def pausing(state: Candidate, now_us: int, *, actor: str) -> Sequence[ev.NewEvent]:
     return decisions.pause(state, actor, "")
 
@@ -201,6 +216,7 @@ async def pausing_without_a_log() -> AsyncIterator[tuple[Fixture, FleetService, 
             heads=None,  # type: ignore[arg-type]
             nudge=lambda _wallet: None,
             endpoints=list,
+            in_force=None,  # type: ignore[arg-type]
             dry_run=False,
         )
         it.disk.full = "read-only file system"

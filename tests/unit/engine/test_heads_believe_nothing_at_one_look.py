@@ -95,6 +95,19 @@ async def test_a_reorganisation_is_believed_at_the_second_look_only(seen: list[C
     assert await heads.canonical(BlockRef(4, before[4].hash)) is True
 
 
+async def test_a_reorganisation_below_all_that_was_seen_is_told_of_what_was_seen(seen: list[ChainReorganised]):
+    """Found with anvil_reorg soon after a start: it was told as one down to the genesis block."""
+    node = Node(branch("a", 8))
+    heads = watching(node, seen)
+    await look(heads, node)
+    before, node.chain = node.chain, branch("b", 9, node.chain[:3])
+    for _ in range(2):
+        await look(heads, node)
+    assert [(it.depth, it.ancestor) for it in seen] == [(1, 6)]
+    assert await heads.canonical(BlockRef(5, before[5].hash)) is False
+    assert await heads.canonical(BlockRef(2, before[2].hash)) is True
+
+
 async def test_one_disagreeing_node_among_others_reorganises_nothing(seen: list[ChainReorganised]):
     good = Node(branch("a", 8))
     odd = Node(branch("b", 9, good.chain[:7]))

@@ -7,7 +7,10 @@ import pytest
 from starlette.datastructures import Headers
 
 from ghostfleet.config.loaded import Admin, AdminToken
+from ghostfleet.domain.operators import Token
+from ghostfleet.domain.values import Hash
 from ghostfleet.http.access import Access, Refusal, Role, host_name, is_local, same_origin
+from ghostfleet.http.lockout import MAX_FAILURES
 
 OPERATOR, VIEWER = "operator-token", "viewer-token"
 TOKENS = (
@@ -16,7 +19,16 @@ TOKENS = (
 )
 
 
-def access(**changes: object) -> Access:
+class Clock:
+    """Set by hand."""
+
+    us = 1_767_225_600_000_000
+
+    def now_us(self) -> int:
+        return self.us
+
+
+def access(made: tuple[Token, ...] = (), **changes: object) -> Access:
     admin = Admin(
         host="127.0.0.1",
         port=8080,
@@ -25,7 +37,13 @@ def access(**changes: object) -> Access:
         require_token_on_loopback=False,
         allowed_hosts=("fleet.example",),
     )
-    return Access(msgspec.structs.replace(admin, **changes))
+    return Access(msgspec.structs.replace(admin, **changes), lambda: made, Clock())
+
+
+def made(name: str, role: str, expires_us: int | None = None) -> Token:
+    """A token of the log that is its own name."""
+    digest = Hash(hashlib.sha256(name.encode()).digest())
+    return Token(name=name, role=role, sha256=digest, expires_us=expires_us, created_us=0, created_by="local")
 
 
 def ask(
@@ -156,6 +174,52 @@ def test_what_a_browser_calls_cross_site_is_refused(site: str) -> None:
 def test_our_own_page_and_a_typed_address_may_ask() -> None:
     assert ask(access(), origin="http://localhost:8080", sec_fetch_site="same-origin") == ("local", "operator")
     assert ask(access(), "viewer", sec_fetch_site="none") == ("local", "operator")
+
+
+def test_tokens_of_the_log_count_like_those_of_the_settings() -> None:
+    rules = access((made("eve", "operator"),))
+    assert refused(rules) == 401, "the machine itself needs one too"
+    assert ask(rules, authorization="Bearer eve") == ("eve", "operator")
+    assert ask(access((made("eve", "operator"),), tokens=TOKENS), authorization=f"Bearer {OPERATOR}")[0] == "ada"
+    assert refused(access((made("eve", "auditor"),)), "viewer", authorization="Bearer eve") == 401, "an unknown role"
+
+
+def test_a_token_is_valid_until_its_end_and_not_at_it() -> None:
+    for end, status in ((Clock.us + 1, None), (Clock.us, 401), (0, 401)):
+        rules = access((made("eve", "operator", end),))
+        assert (refused(rules, authorization="Bearer eve") if status else None) == status
+    old = msgspec.structs.replace(TOKENS[0], expires_us=Clock.us)
+    assert refused(access(tokens=(old,)), authorization=f"Bearer {OPERATOR}") == 401
+    assert refused(access(tokens=(old,))) == 401, "an expired token keeps the loopback closed"
+
+
+def test_the_socket_is_the_machine_itself_and_its_mode_the_credential() -> None:
+    assert ask(access(tokens=TOKENS), client="unix:1000") == ("local", "operator")
+    assert refused(access(tokens=TOKENS, require_token_on_loopback=True), client="unix:1000") == 401
+    assert refused(access(), client="unix:1000", via="1.1 proxy") == 401
+    assert refused(access(), client="unix:1000", host="evil.example") == 403
+
+
+@pytest.mark.parametrize("client", ["unixx", "unix.example", "UNIX:0", "127.0.0.1:unix"])
+def test_what_only_looks_like_the_socket_is_not(client: str) -> None:
+    assert refused(access(tokens=TOKENS), client=client) == 401
+
+
+def test_a_lock_out_is_told_once_and_holds_for_its_place_alone() -> None:
+    rules = access(tokens=TOKENS)
+    refusals = [_refusal(rules, "10.0.0.7", "Bearer guess") for _ in range(MAX_FAILURES + 2)]
+    assert [it.status for it in refusals] == [401] * MAX_FAILURES + [429] * 2
+    assert [it.lockout is not None for it in refusals] == [False] * (MAX_FAILURES - 1) + [True, False, False]
+    assert _refusal(rules, "10.0.0.7", f"Bearer {OPERATOR}").status == 429
+    for elsewhere in ("10.0.0.8", "127.0.0.1", "unix:1000"):
+        assert ask(rules, client=elsewhere, authorization=f"Bearer {OPERATOR}")[0] == "ada"
+    assert ask(rules, "public", "10.0.0.7") == ("anonymous", "public")
+
+
+def _refusal(rules: Access, client: str, credential: str) -> Refusal:
+    with pytest.raises(Refusal) as raised:
+        ask(rules, client=client, authorization=credential)
+    return raised.value
 
 
 def test_pure_rules() -> None:

@@ -28,6 +28,7 @@ values: dict[Any, Any] = {
     str: st.text(st.characters(codec="utf-8")),
     int: st.integers(-(2**300), 2**300),
     bool: st.booleans(),
+    float: st.floats(allow_nan=False, allow_infinity=False),  # factors: JSON has no other numbers
     Hash: st.from_type(Hash),
     Address: st.from_type(Address),
     Octets: st.from_type(Octets),

@@ -1,7 +1,11 @@
 """docs/metrics.md and deploy/alerts.yml name the metrics that there are, all of them and no others."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from ghostfleet.domain.state import State
 from ghostfleet.telemetry import Metrics
@@ -15,6 +19,13 @@ ALERTS = {
     "GhostFleetBreakerTripped",
     "GhostFleetNoAction",
     "GhostFleetWalGrows",
+    "GhostFleetBackupFailed",
+    "GhostFleetBackupOld",
+    "GhostFleetRefusedToSign",
+    "GhostFleetSignerAway",
+    "GhostFleetSpendingLimit",
+    "GhostFleetDeadman",
+    "GhostFleetLockedOut",
 }
 
 
@@ -52,3 +63,11 @@ def test_the_alerts_are_there_and_documented() -> None:
     assert "15m" in text
     assert "0.1 *" in text
     assert "1800" in text
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="Prometheus' own promtool is not installed here")
+def test_the_alerts_fire_when_they_should_and_only_then() -> None:
+    deploy = ROOT / "deploy"
+    for arguments in (("check", "rules", "alerts.yml"), ("test", "rules", "alerts.test.yml")):
+        done = subprocess.run(("promtool", *arguments), cwd=deploy, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr

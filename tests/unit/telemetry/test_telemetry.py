@@ -13,10 +13,12 @@ from ghostfleet.domain import events as ev
 from ghostfleet.domain.state import fold
 from ghostfleet.domain.values import Address, AnswerClass, BlockRef, Call, Fees, Hash, Octets
 from ghostfleet.telemetry import Metrics, Telemetry, configure_logging
-from ghostfleet.telemetry.labels import OTHER, Label
+from ghostfleet.telemetry.labels import MAX_LABEL_VALUES, OTHER, Label
 from ghostfleet.telemetry.lines import LINES, eth, level_of, words_of
 from ghostfleet.telemetry.logs import MAX_LINE_CHARS, one_line
-from ghostfleet.telemetry.moments import iso, parse_moment
+from ghostfleet.telemetry.metrics import MAX_TRIP_SERIES
+from ghostfleet.telemetry.moments import iso, parse_moment, parse_since, span
+from ghostfleet.telemetry.observer import MAX_ERROR_SERIES, MAX_WALLETS_NAMED
 
 T0 = 1_767_225_600_000_000
 ADDRESS = Address(b"\x01" * 20)
@@ -123,7 +125,7 @@ def test_actions_count_by_plugin_kind_and_outcome() -> None:
     assert values['ghost_fleet_actions_total{kind="jack_in",outcome="succeeded",plugin="ghostnet"}'] == 1
     assert values['ghost_fleet_actions_total{kind="extract",outcome="rejected",plugin="ghostnet"}'] == 1
     assert values['ghost_fleet_actions_total{kind="jack_in",outcome="failed",plugin="ghostnet"}'] == 1
-    assert values['ghost_fleet_errors_total{class="reverted"}'] == 1
+    assert values['ghost_fleet_errors_total{class="reverted",endpoint="",wallet="wallet-001"}'] == 1
     assert values['ghost_fleet_transactions_total{status="signed"}'] == 2
     assert values["ghost_fleet_last_action_timestamp_seconds"] == T0 / 1e6 + 7
 
@@ -138,8 +140,90 @@ def test_gas_fees_and_trips_add_up_under_the_names_operators_graph() -> None:
     values = measured(told([mined, mined, sample(ev.BreakerTripped), sample(ev.BreakerTripped)]))
     assert values["ghost_fleet_gas_used_total"] == 42_000
     assert values["ghost_fleet_fees_spent_eth_total"] == pytest.approx(0.000042)
-    assert values["ghost_fleet_circuit_breaker_trips"] == 2
-    assert "ghost_fleet_circuit_breaker_trips_total" not in values
+    assert values['ghost_fleet_circuit_breaker_trips{wallet="wallet-001"}'] == 2
+    assert not any(name.startswith("ghost_fleet_circuit_breaker_trips_total") for name in values)
+
+
+def test_an_error_names_its_class_its_wallet_and_its_endpoint() -> None:
+    refused = sample(ev.BroadcastFailed, error_class=AnswerClass.RATE_LIMITED, endpoint="https://node.example")
+    values = measured(told([refused, refused, sample(ev.EndpointTripped, endpoint="https://node.example")]))
+    of_node = 'endpoint="https://node.example"'
+    assert values[f'ghost_fleet_errors_total{{class="rate_limited",{of_node},wallet="wallet-001"}}'] == 2
+    assert values[f'ghost_fleet_errors_total{{class="endpoint_tripped",{of_node},wallet=""}}'] == 1
+
+
+def test_errors_have_a_bounded_number_of_series_and_lose_no_count() -> None:
+    telemetry = Telemetry(Metrics("0"))
+    wallets = MAX_ERROR_SERIES + 100
+    for number in range(wallets):
+        failed = sample(ev.ErrorRecorded, error_class="reverted")
+        telemetry.on_event(ev.Recorded(number + 1, f"wallet/wallet-{number}", 1, T0, "", failed))
+    assert sum(error_series(telemetry)) == wallets
+    assert len(error_series(telemetry)) <= MAX_WALLETS_NAMED + 2
+
+
+def test_classes_times_wallets_are_bounded_too() -> None:
+    telemetry = Telemetry(Metrics("0"))
+    for number in range(MAX_ERROR_SERIES + 100):
+        failed = sample(ev.ErrorRecorded, error_class=f"class_{number % 50}")
+        telemetry.on_event(ev.Recorded(number + 1, f"wallet/wallet-{number // 50}", 1, T0, "", failed))
+    assert sum(error_series(telemetry)) == MAX_ERROR_SERIES + 100
+    assert len(error_series(telemetry)) == MAX_ERROR_SERIES + 50, "those beyond count under their class"
+
+
+def error_series(telemetry: Telemetry) -> list[float]:
+    return [count for name, count in measured(telemetry).items() if name.startswith("ghost_fleet_errors_total")]
+
+
+def test_a_wallet_is_published_with_no_trips_before_its_first_one() -> None:
+    """increase() does not see the first step of a series that begins above 0: an alert would miss that trip."""
+    telemetry = Telemetry(Metrics("0"))
+    telemetry.start(fold(recorded([registered()])))
+    telemetry.on_event(ev.Recorded(2, "wallet/wallet-002", 1, T0, "", registered()))
+    values = measured(telemetry)
+    for wallet in ("wallet-001", "wallet-002"):
+        assert values[f'ghost_fleet_circuit_breaker_trips{{wallet="{wallet}"}}'] == 0
+
+
+def test_trips_of_more_wallets_than_are_told_apart_count_as_other() -> None:
+    telemetry = Telemetry(Metrics("0"))
+    for number in range(MAX_TRIP_SERIES + 5):
+        stream = f"wallet/wallet-{number}"
+        telemetry.on_event(ev.Recorded(2 * number + 1, stream, 1, T0, "", registered()))
+        telemetry.on_event(ev.Recorded(2 * number + 2, stream, 2, T0, "", sample(ev.BreakerTripped)))
+    trips = {k: v for k, v in measured(telemetry).items() if k.startswith("ghost_fleet_circuit_breaker_trips")}
+    assert trips['ghost_fleet_circuit_breaker_trips{wallet="other"}'] == 5
+    assert (len(trips), sum(trips.values())) == (MAX_TRIP_SERIES + 1, MAX_TRIP_SERIES + 5)
+
+
+def test_calls_count_by_endpoint_method_and_outcome_and_requests_take_their_time() -> None:
+    telemetry = told([])
+    telemetry.metrics.observe_exchange("near", [("eth_call", "answered")] * 2 + [("eth_call", "refused")], 0.02)
+    telemetry.metrics.observe_exchange("far", [("eth_call", "fault")], 3.0)
+    telemetry.metrics.observe_exchange("near", [("eth_call", "answered")], 0.2)
+    found = {name: value for name, value in measured(telemetry).items() if "ghost_fleet_rpc_calls" in name}
+    assert sorted(found.values()) == [1, 1, 3]
+    assert found['ghost_fleet_rpc_calls_total{endpoint="near",method="eth_call",outcome="answered"}'] == 3
+    assert measured(telemetry)['ghost_fleet_rpc_request_seconds_count{endpoint="near"}'] == 2
+    assert measured(telemetry)['ghost_fleet_rpc_request_seconds_bucket{endpoint="near",le="0.025"}'] == 1
+
+
+def test_methods_that_plugins_make_up_have_a_bounded_number_of_series() -> None:
+    telemetry = told([])
+    methods = [(f"made_up{number}", "refused") for number in range(MAX_LABEL_VALUES + 10)]
+    telemetry.metrics.observe_exchange("near", methods, 0.1)
+    found = {name: value for name, value in measured(telemetry).items() if "ghost_fleet_rpc_calls" in name}
+    assert len(found) == MAX_LABEL_VALUES + 1
+    assert found[f'ghost_fleet_rpc_calls_total{{endpoint="near",method="{OTHER}",outcome="refused"}}'] == 10
+
+
+def test_endpoints_that_come_and_go_have_a_bounded_number_of_series() -> None:
+    telemetry = told([])
+    for number in range(MAX_LABEL_VALUES + 10):
+        telemetry.metrics.observe_exchange(f"endpoint-{number}", [("eth_chainId", "answered")], 0.1)
+    found = {name: value for name, value in measured(telemetry).items() if "ghost_fleet_rpc_calls" in name}
+    assert len(found) == MAX_LABEL_VALUES + 1
+    assert found[f'ghost_fleet_rpc_calls_total{{endpoint="{OTHER}",method="eth_chainId",outcome="answered"}}'] == 10
 
 
 def registered() -> ev.Event:
@@ -251,3 +335,21 @@ def test_eth_is_exact() -> None:
         "1 ETH",
         "-0.000000000000000001 ETH",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "ago_secs"), [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86_400), ("1w", 604_800), ("0s", 0)]
+)
+def test_since_is_how_long_ago_or_a_moment(text: str, ago_secs: int) -> None:
+    assert parse_since(text, T0) == T0 - ago_secs * 1_000_000
+    assert parse_since("2026-01-01", 5) == T0
+    assert parse_since("999999999w", T0) == 0
+
+
+@pytest.mark.parametrize(
+    ("us", "told"),
+    [(0, "0 s"), (-5, "0 s"), (59_999_999, "59 s"), (60 * 10**6, "1 min"), (3600 * 10**6, "1 h"),
+     (3900 * 10**6, "1 h 5 min"), (90_000 * 10**6, "1 d 1 h"), (172_800 * 10**6, "2 d")],
+)  # fmt: skip
+def test_how_long_is_told_to_the_unit_that_matters(us: int, told: str) -> None:
+    assert span(us) == told

@@ -1,0 +1,259 @@
+"""`ghost-fleet rotate`: new keys in the place of old ones. Generate, fund, bring into use, empty, retire, prove, destroy.
+
+Each step asks first whether it is done already, so the same command goes on wherever it was interrupted.
+"""
+
+import os
+import secrets
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import coincurve
+import typer
+
+from ghostfleet.cli.client import JsonOption, ReasonOption, Way, asking
+from ghostfleet.cli.operations import (
+    NotDone,
+    PlanOption,
+    WalletsOption,
+    YesOption,
+    carried_out,
+    confirm,
+    ether,
+    names_of,
+    token_amount,
+    tokens_known,
+)
+from ghostfleet.cli.operations_door import OperationsDoor, door
+from ghostfleet.cli.options import options_of
+from ghostfleet.cli.output import print_json, print_line, print_notice, print_table
+from ghostfleet.config import editing
+from ghostfleet.config.loaded import Loaded
+from ghostfleet.config.paths import resolved
+from ghostfleet.errors import BadInput
+from ghostfleet.keys.addresses import checksummed
+from ghostfleet.keys.generation import PASSWORD_FILE, WALLETS_TOML, Plan, generate
+from ghostfleet.keys.keystore import DEFAULT_SCRYPT_N, write_private
+from ghostfleet.keys.passwords import PasswordPlace, PasswordSource, default_source, read_password
+from ghostfleet.keys.secret import Secret
+from ghostfleet.operations.rotation import Rotation, begun, chosen, incomplete_set_aside, read
+
+
+@asking
+def rotate(
+    context: typer.Context,
+    way: Way,
+    out: Annotated[Path, typer.Option("--out", help="Directory of this rotation: the new keystores, and its plan.")],
+    count: Annotated[int | None, typer.Option("--count", help="So many of the oldest wallets.")] = None,
+    wallets: WalletsOption = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="Where what the old ones hold goes. Default: the treasury.")
+    ] = None,
+    native: Annotated[str, typer.Option("--native", help="Native coin for each new wallet, e.g. 0.05ether.")] = "0",
+    token: Annotated[
+        list[str] | None,
+        typer.Option("--token", help="Tokens that arrive at each new wallet: DATA=100. May be repeated."),
+    ] = None,
+    scrypt_n: Annotated[
+        int, typer.Option("--scrypt-n", help="Work factor of the new keystores' encryption; small is weak.")
+    ] = DEFAULT_SCRYPT_N,
+    plan: PlanOption = False,
+    yes: YesOption = False,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """New keys, funded and in use; the old wallets emptied, retired, and their keystores destroyed once they are proven empty at
+    finality. Interrupted or killed at any point, the same command goes on."""
+    loaded = options_of(context).load(keys=False)
+    rotation = _planned(loaded, out, count, names_of(wallets), to, native, token or [])
+    _show(rotation, as_json=as_json and plan)
+    if plan:
+        return
+    confirm(f"Rotate {len(rotation.old)} wallets? Their keystores will be destroyed.", yes)
+    rotation = begun(out, rotation)
+    fresh = _generated(loaded, out, rotation, scrypt_n)
+    print_notice(f"{len(fresh)} new wallets in {out}")
+    why = reason or rotation.name
+    with door(context, way) as service:
+        _funded(service, loaded, rotation, fresh, why, quiet=as_json)
+        _in_use(context, service, loaded, out, fresh)
+        emptied = _emptied(service, rotation, why, quiet=as_json)
+        _out_of_use(context, service, loaded, out, rotation)
+        destroyed = _destroyed(service, rotation, why, quiet=as_json)
+    _end(rotation, fresh, emptied, destroyed, as_json=as_json)
+
+
+def _planned(
+    loaded: Loaded,
+    out: Path,
+    count: int | None,
+    named: Sequence[str],
+    to: str | None,
+    native: str,
+    token: Sequence[str],
+) -> Rotation:
+    """The rotation that began in this directory, or what was asked for."""
+    known = read(out)
+    if known is not None and (not named or set(named) == set(known.old)):
+        return known
+    enabled = [wallet.id for wallet in loaded.wallets if wallet.enabled]
+    old = chosen(enabled, count, named)
+    if loaded.treasury is None:
+        raise BadInput("the settings name no treasury, which pays the new wallets: add [treasury]")
+    tokens = tokens_known(loaded)
+    by_id = {str(wallet.id): wallet for wallet in loaded.wallets}
+    profiles: dict[str, int] = {}
+    for name in old:
+        profiles[by_id[name].profile] = profiles.get(by_id[name].profile, 0) + 1
+    return Rotation(
+        old=old,
+        keyfiles=_keyfiles(loaded.path, old),
+        profiles=profiles,
+        to=to or checksummed(loaded.treasury.address),
+        native_wei=str(ether(native)),
+        tokens=dict(token_amount(text, tokens) for text in token),
+    )
+
+
+def _keyfiles(config: Path, old: Sequence[str]) -> dict[str, str]:
+    """The old wallets' keystores, absolute. Raises BadInput for a key that is no file: whoever holds it has to destroy it."""
+    tables = tomllib.loads(config.read_text(encoding="utf-8")).get("wallets", [])
+    files = {table["id"]: table.get("keyfile") for table in tables if table.get("id") in old}
+    for name in old:
+        if not files.get(name):
+            raise BadInput(f"{name} has no keyfile in the settings: rotate those that have one, the others by hand")
+    return {name: str(resolved(config.parent, files[name])) for name in old}
+
+
+def _generated(loaded: Loaded, out: Path, rotation: Rotation, scrypt_n: int) -> dict[str, str]:
+    """The new wallets by id, with their addresses: made now, or by an earlier try."""
+    password, place = _password(out)
+    fresh: dict[str, str] = {}
+    for profile, count in rotation.profiles.items():
+        directory = out / profile
+        incomplete_set_aside(directory, WALLETS_TOML)
+        if not directory.exists():
+            plan = Plan(
+                directory=directory,
+                count=count,
+                profile=profile,
+                prefix=profile,
+                start=None,
+                password=password,
+                new_password=False,
+                password_file=place,
+                relative_to=None,
+                scrypt_n=scrypt_n,
+            )
+            generate(plan, lambda: Secret(coincurve.PrivateKey().secret))
+        for table in tomllib.loads((directory / WALLETS_TOML).read_text(encoding="utf-8"))["wallets"]:
+            fresh[table["id"]] = table["address"]
+    assert len(fresh) == len(rotation.old)
+    return fresh
+
+
+def _password(out: Path) -> tuple[Secret, Path | None]:
+    """The password of the new keystores: that of the environment, or one of this rotation's own, made once."""
+    source = default_source(os.environ)
+    if source is not None:
+        return read_password(source, os.environ), None
+    file = out / PASSWORD_FILE
+    if not file.exists():
+        write_private(file, secrets.token_urlsafe(32).encode() + b"\n")
+    return read_password(PasswordSource(PasswordPlace.FILE, str(file)), os.environ), file.absolute()
+
+
+def _funded(
+    service: OperationsDoor, loaded: Loaded, rotation: Rotation, fresh: Mapping[str, str], why: str, *, quiet: bool
+) -> None:
+    """Paid once, under the rotation's name: asked for again it says that it was done."""
+    if not int(rotation.native_wei) and not rotation.tokens:
+        return
+    assert loaded.treasury is not None
+    fund = {
+        "funder": checksummed(loaded.treasury.address),
+        "targets": dict(fresh),
+        "native_wei": rotation.native_wei,
+        "tokens": rotation.tokens,
+        "again": rotation.name,
+    }
+    carried_out(service, {"kind": "fund", "fund": fund, "reason": why}, quiet=quiet)
+
+
+def _in_use(
+    context: typer.Context, service: OperationsDoor, loaded: Loaded, out: Path, fresh: Mapping[str, str]
+) -> None:
+    """The new wallets stand in the settings, and the service has read them."""
+    text = loaded.path.read_text(encoding="utf-8")
+    missing = set(fresh) - set(editing.wallet_ids(text))
+    if missing:
+        for directory in sorted(it for it in out.iterdir() if (it / WALLETS_TOML).is_file()):
+            tables = (directory / WALLETS_TOML).read_text(encoding="utf-8")
+            if any(name in missing for name in editing.wallet_ids(tables)):
+                text = editing.append(text, tables)
+        editing.replace_file(loaded.path, text, options_of(context).environ(), _backup(loaded, out, "before"))
+        print_notice(f"{len(fresh)} new wallets stand in {loaded.path}")
+    service.reload()
+
+
+def _emptied(service: OperationsDoor, rotation: Rotation, why: str, *, quiet: bool) -> dict[str, Any]:
+    extract = {"to": rotation.to, "wallets": list(rotation.old), "wait": True, "retire": True}
+    return carried_out(service, {"kind": "extract", "extract": extract, "reason": why}, quiet=quiet)
+
+
+def _out_of_use(context: typer.Context, service: OperationsDoor, loaded: Loaded, out: Path, rotation: Rotation) -> None:
+    """The old wallets are disabled in the settings, and the service has read that."""
+    text = loaded.path.read_text(encoding="utf-8")
+    changed = editing.disable(text, rotation.old)
+    if changed != text:
+        editing.replace_file(loaded.path, changed, options_of(context).environ(), _backup(loaded, out, "between"))
+        print_notice(f"{len(rotation.old)} old wallets are disabled in {loaded.path}")
+    service.reload()
+
+
+def _destroyed(service: OperationsDoor, rotation: Rotation, why: str, *, quiet: bool) -> dict[str, Any]:
+    destroy = {"keyfiles": rotation.keyfiles}
+    return carried_out(service, {"kind": "destroy", "destroy": destroy, "reason": why}, quiet=quiet)
+
+
+def _backup(loaded: Loaded, out: Path, moment: str) -> Path:
+    """The settings as they were, in the rotation's directory."""
+    return out / f"{loaded.path.name}.{moment}"
+
+
+def _show(rotation: Rotation, *, as_json: bool) -> None:
+    if as_json:
+        print_json(rotation)
+        return
+    print_table(("old wallet", "keystore"), [[name, rotation.keyfiles[name]] for name in rotation.old])
+    new = ", ".join(f"{count} {profile}" for profile, count in rotation.profiles.items())
+    print_line(f"new wallets: {new}; what the old ones hold goes to {rotation.to}")
+
+
+def _end(
+    rotation: Rotation,
+    fresh: Mapping[str, str],
+    emptied: Mapping[str, Any],
+    destroyed: Mapping[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    lines = destroyed["rows"]
+    kept = [name for name in rotation.old if not lines.get(name, {}).get("destroyed")]
+    if as_json:
+        print_json(
+            {"old": list(rotation.old), "new": fresh, "emptied": emptied, "destroyed": destroyed, "problems": kept}
+        )
+    else:
+        columns = ("old wallet", "proven empty at block", "left", "key")
+        print_table(
+            columns,
+            [[name, lines[name]["block"], lines[name]["left"], "; ".join(lines[name]["remarks"])] for name in lines],
+        )
+        print_table(("new wallet", "address"), list(fresh.items()))
+    if kept:
+        raise NotDone(
+            f"the keys of {', '.join(kept)} are not destroyed: the table says why; run the same command again"
+        )

@@ -1,0 +1,47 @@
+"""What do the wallets spend together? The fleet's ledger, kept from what each event changes in its wallet.
+
+The worst case of every open slot is in it from the moment it is signed, so that wallets that act at the same time cannot
+pass a limit together. A replacement may raise that worst case beyond a limit: a slot has to end.
+"""
+
+from msgspec.structs import replace
+
+from ghostfleet.domain import events as ev
+from ghostfleet.domain.fleet import Fleet
+from ghostfleet.domain.limits import NOTHING, Spending
+from ghostfleet.domain.slot import Included
+from ghostfleet.domain.wallet import Wallet
+
+MOVES: frozenset[type[ev.Event]] = frozenset(
+    {
+        ev.TransactionSigned,
+        ev.TransactionMined,
+        ev.TransactionReorged,
+        ev.TransactionSuperseded,
+        ev.ActionSucceeded,
+        ev.ActionFailed,
+    }
+)
+"""Events after which a wallet has spent something, or its slots may spend something else than before."""
+
+
+def follow(fleet: Fleet, before: Wallet | None, after: Wallet, recorded: ev.Recorded) -> Fleet:
+    """The fleet after one of its wallets was changed by an event."""
+    if type(recorded.event) not in MOVES:
+        return fleet
+    ledger = fleet.ledger
+    reserved = ledger.reserved - (before.at_worst if before is not None else NOTHING) + after.at_worst
+    return replace(fleet, ledger=ledger.moved(recorded.time_us, _spent(after, recorded.event), reserved))
+
+
+def _spent(wallet: Wallet, event: ev.Event) -> Spending:
+    match event:
+        case ev.TransactionMined(nonce=nonce, gas_used=gas_used, gas_price_wei=price_wei):
+            slot = wallet.slot(nonce)
+            assert isinstance(slot, Included)
+            return Spending(gas_wei=gas_used * price_wei, value_wei=slot.moved_wei)
+        case ev.ActionSucceeded(action_id=action_id):
+            slots = [slot for slot in wallet.slots if slot.action_id == action_id]
+            return Spending(tokens=sum(it.pending.counted_tokens for it in slots if isinstance(it, Included)))
+        case _:
+            return NOTHING

@@ -1,0 +1,18 @@
+"""Time and chance, where they are the machine's own."""
+
+import random
+import time
+
+
+class SystemClock:
+    """The machine's wall clock."""
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1000
+
+
+class SystemEntropy:
+    """Seeds from the operating system, short enough for any JSON reader."""
+
+    def seed(self) -> int:
+        return random.SystemRandom().getrandbits(48)

@@ -1,0 +1,83 @@
+"""Which settings hold right now? One value at a time, replaced as a whole at the commit that records the change.
+
+A lane looks here each turn; what one turn decides, it decides under one value, whose digest the decision names.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ghostfleet.chain.fees import FeeRules
+from ghostfleet.domain.allow_list import AllowList
+from ghostfleet.domain.decisions import Rules
+from ghostfleet.domain.profile import Profile
+from ghostfleet.plugins.api import Plugin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How often a lane looks, seconds. Bounds, not promises: a new head or an open gate wakes it earlier."""
+
+    look_secs: float = 15.0
+    """An open slot is looked at this often even when no new block comes."""
+    push_secs: float = 5.0
+    """An open slot without a receipt is asked about by nonce and pool this often."""
+    first_retry_secs: float = 1.0
+    longest_retry_secs: float = 60.0
+    """Between them a send that was not taken is tried again, each time twice as late."""
+    park_secs: float = 30.0
+    """A wallet without funds asks for its balance this often."""
+    settled_by_nonce_looks: int = 5
+    """Looks at a nonce that is used, without a receipt of ours, before somebody else's transaction is searched for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainRules:
+    """What the chain asks of every transaction."""
+
+    chain_id: int
+    gas_limit_override: int | None = None
+    gas_margin_percent: int = 25
+    """Room above the node's estimate, for state that changes before the transaction is mined."""
+    realtime: bool = False
+    max_fee_cap_wei: int | None = None
+    bump_percent: float = 12.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """All that a lane takes from the settings."""
+
+    config_digest: str
+    rules: Rules
+    chain_rules: ChainRules
+    pace: Pace
+    fee_rules: FeeRules
+    profiles: Mapping[str, Profile]
+    plugins: Mapping[str, Plugin[Any]]
+    allowed: AllowList
+    """Whom the wallets may sign to: what the settings name. Wallets that are registered need not stand there."""
+
+
+@dataclass(frozen=True)
+class Successor:
+    """Settings that are on their way into the log. `take_effect` does what else follows from them, without waiting."""
+
+    tuning: Tuning
+    take_effect: Callable[[], None]
+
+
+class InForce:
+    """The tuning in force. Only a reload replaces it, in the very step in which the state takes its ConfigApplied in."""
+
+    def __init__(self, tuning: Tuning) -> None:
+        self.now = tuning
+        self.successor: Successor | None = None
+        """What the reload that is under way wants; there is one at a time."""
+
+    def recorded(self, digest: str) -> None:
+        """Settings of this digest were recorded: if they are the successor, they are in force from here on."""
+        successor = self.successor
+        if successor is not None and successor.tuning.config_digest == digest:
+            self.now, self.successor = successor.tuning, None
+            successor.take_effect()

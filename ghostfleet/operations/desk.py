@@ -1,0 +1,223 @@
+"""Where operations are asked for: started or continued, looked at, given up. For HTTP and for the command line alike."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from ghostfleet.domain import events as ev
+from ghostfleet.domain import operating
+from ghostfleet.domain.decisions import Refused
+from ghostfleet.domain.operation import Operation
+from ghostfleet.domain.state import Candidate
+from ghostfleet.domain.values import Address, JsonObject, WalletId
+from ghostfleet.engine.commands import earlier, obey
+from ghostfleet.engine.lending import LendingSigner
+from ghostfleet.engine.ports import AdminCommand, Obeyed
+from ghostfleet.engine.world import World
+from ghostfleet.errors import BadInput, TryAgain
+from ghostfleet.keys.addresses import checksummed
+from ghostfleet.keys.keyring import signing_key
+from ghostfleet.keys.keystore import KeystoreUnusable, open_keystore, read_keystore
+from ghostfleet.keys.secret import Secret
+from ghostfleet.operations.runner import PLANS_AT_ONCE, OperationRunner, summary_of
+from ghostfleet.operations.wishes import (
+    BadWish,
+    Cancellation,
+    Destruction,
+    Extraction,
+    Funding,
+    Wish,
+    cancellation,
+    destruction,
+    extraction,
+    funding,
+)
+from ghostfleet.store.log import EventLog
+from ghostfleet.store.queries import MAX_PAGE_ROWS, EventQuery
+
+MAX_WAITING_TOLD = 20
+"""Wallets that wait, named in one answer; the number is of all."""
+
+
+class NotNow(TryAgain):
+    """The operation cannot be started or ended at this moment; the message says what stands in the way."""
+
+
+class UnknownOperation(BadInput):
+    """There is no operation of that id in the log."""
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """What became of a wish: the operation that runs for it; or, `before`, the one that paid this very funding earlier."""
+
+    obeyed: Obeyed
+    operation: str
+    before: bool = False
+
+
+class OperationDesk:
+    """Commands and questions about operations. The runner carries them out."""
+
+    def __init__(self, world: World, log: EventLog, runner: OperationRunner, lending: LendingSigner) -> None:
+        self._world = world
+        self._log = log
+        self._runner = runner
+        self._lending = lending
+
+    async def lend(self, funder: Address, keyfile: Path, password: bytes) -> None:
+        """Open the funder's keystore for the operation that is about to be asked for. Raises BadWish."""
+        try:
+            secret = await asyncio.to_thread(open_keystore, read_keystore(keyfile), Secret(password))
+            key = signing_key(secret)
+        except (KeystoreUnusable, ValueError) as problem:
+            raise BadWish(f"keyfile: {problem}") from None
+        if key.address != funder:
+            raise BadWish(f"the keystore is of {checksummed(key.address)}, not of {checksummed(funder)}")
+        self._lending.lend(WalletId(operating.funder_id(funder)), key)
+
+    def wish(self, asked: Extraction | Funding | Cancellation | Destruction) -> Wish:
+        """The checked wish. Raises BadWish."""
+        state, plugins = self._world.state, self._world.plugins
+        match asked:
+            case Extraction():
+                return extraction(state, plugins, asked)
+            case Funding():
+                return funding(state, plugins, asked)
+            case Cancellation():
+                return cancellation(state, asked)
+            case Destruction():
+                return destruction(state, asked)
+
+    async def start(self, command: AdminCommand, wish: Wish) -> Begun:
+        """Start it, or go on with the same wish that is open. Raises NotNow, BadWish in a dry run."""
+        before = earlier(self._world.state, command)
+        if before is not None:
+            return Begun(before, await self._id_of(wish, before))
+        if self._world.dry_run:
+            raise BadWish("this is a dry run, which signs and sends nothing: start the service without --dry-run")
+        running: list[str] = []
+
+        def effects(state: Candidate, now_us: int) -> list[ev.NewEvent]:
+            running[:] = [
+                it.id for it in state.fleet.operations if _asked_by(it, wish)
+            ]  # it may end before we look again
+            return _started(state, now_us, wish=wish, command=command)
+
+        try:
+            obeyed = await self._obey(command, effects)
+        except operating.AlreadyPaid as paid:
+            state = self._world.state
+            done = Obeyed(position=state.position, time_us=self._world.clock.now_us(), request_id=command.request_id)
+            return Begun(done, paid.operation, before=True)
+        return Begun(obeyed, running[0] if running else await self._id_of(wish, obeyed))
+
+    async def abandon(self, command: AdminCommand) -> Obeyed:
+        """Give an open operation up; what it has sent is still followed. Raises UnknownOperation."""
+        operation = self._world.state.fleet.operation(command.target)
+        if operation is None:
+            raise UnknownOperation(f"no open operation {command.target}")
+        effects = partial(
+            operating.finish,
+            operation_id=operation.id,
+            outcome="abandoned",
+            actor=command.actor,
+            summary=summary_of(operation),
+        )
+        obeyed = await self._obey(command, effects)
+        for name in operation.wallets:
+            self._lending.take_back(WalletId(name))
+        return obeyed
+
+    async def plan(self, wish: Wish) -> dict[str, JsonObject]:
+        """What it would find at each wallet now. Recorded nowhere."""
+        names = [name for name in wish.wallets if name in self._world.state.wallets]
+        plans: dict[str, JsonObject] = {}
+        for start in range(0, len(names), PLANS_AT_ONCE):
+            chunk = names[start : start + PLANS_AT_ONCE]
+            found = await asyncio.gather(*(self._runner.plan_of(wish.kind, name) for name in chunk))
+            plans |= dict(zip(chunk, found, strict=True))
+        return plans
+
+    def open(self) -> list[JsonObject]:
+        """Every open operation."""
+        return [self._progress(operation) for operation in self._world.state.fleet.operations]
+
+    async def one(self, operation_id: str) -> JsonObject:
+        """An operation of this log, open or ended, with the lines of its table so far. Raises UnknownOperation."""
+        operation = self._world.state.fleet.operation(operation_id)
+        lines, ended = await self._told(operation_id)
+        if operation is not None:
+            return {**self._progress(operation), "rows": lines}
+        if ended is None:
+            raise UnknownOperation(f"no operation {operation_id}")
+        return {
+            "id": operation_id,
+            "kind": operation_id.partition("-")[0],
+            "state": ended.outcome,
+            "summary": ended.summary,
+            "rows": lines,
+        }
+
+    def _progress(self, operation: Operation) -> JsonObject:
+        waiting = self._runner.waiting(operation.id)
+        return {
+            "id": operation.id,
+            "kind": operation.kind,
+            "state": "running" if operation.running else "suspended",
+            "why": operation.suspended,
+            "actor": operation.actor,
+            "since_us": operation.since_us,
+            "summary": summary_of(operation),
+            "waiting": dict(list(waiting.items())[:MAX_WAITING_TOLD]),
+            "waiting_count": len(waiting),
+        }
+
+    async def _told(self, operation_id: str) -> tuple[dict[str, JsonObject], ev.OperationFinished | None]:
+        """The lines of the table that stand in the log, and the end."""
+        lines: dict[str, JsonObject] = {}
+        ended: ev.OperationFinished | None = None
+        query = EventQuery(
+            correlation=operation_id, types=("OperationWalletDone", "OperationFinished"), limit=MAX_PAGE_ROWS
+        )
+        while True:
+            page = await self._log.rows(query)
+            for row in page.items:
+                event = self._log.decode(row).event
+                if isinstance(event, ev.OperationWalletDone):
+                    lines[event.wallet] = event.result
+                elif isinstance(event, ev.OperationFinished):
+                    ended = event
+            if page.next is None:
+                return lines, ended
+            query = msgspec.structs.replace(query, cursor=page.next)
+
+    async def _obey(self, command: AdminCommand, effects: Callable[[Candidate, int], list[ev.NewEvent]]) -> Obeyed:
+        try:
+            return await obey(self._world.live, command, effects)
+        except Refused as refused:
+            raise NotNow(str(refused)) from None
+
+    async def _id_of(self, wish: Wish, obeyed: Obeyed) -> str:
+        """The operation that a command started, continued, or found running."""
+        query = EventQuery(correlation=obeyed.request_id, types=("OperationStarted", "OperationContinued"), limit=1)
+        for row in (await self._log.rows(query)).items:
+            event = self._log.decode(row).event
+            assert isinstance(event, ev.OperationStarted | ev.OperationContinued)
+            return event.operation_id
+        for operation in self._world.state.fleet.operations:
+            if _asked_by(operation, wish):
+                return operation.id
+        raise NotNow("the same operation ended just now: ask again to start it anew")
+
+
+def _asked_by(operation: Operation, wish: Wish) -> bool:
+    return operating.same_wish(operation, wish.kind, wish.wallets, wish.params)
+
+
+def _started(state: Candidate, now_us: int, *, wish: Wish, command: AdminCommand) -> list[ev.NewEvent]:
+    number = state.fleet.operations_started + 1
+    event = wish.event(f"{wish.kind}-{number}", command.actor, command.reason)
+    return operating.start(state, now_us, wish=event, correlation=command.request_id, funder=wish.funder)

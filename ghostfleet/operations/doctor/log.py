@@ -1,0 +1,188 @@
+"""The database, the log in it, and what the log says of the fleet: breakers, open slots, the service's own life."""
+
+import asyncio
+import sqlite3
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ghostfleet.domain.breaker import Tripped
+from ghostfleet.domain.values import DAY_US, MINUTE_US
+from ghostfleet.operations.doctor.finding import Finding, green, red, yellow
+from ghostfleet.operations.doctor.patient import Patient
+from ghostfleet.store.lock import holder_of
+from ghostfleet.store.log import open_log
+from ghostfleet.store.queries import MAX_PAGE_ROWS, EventQuery
+from ghostfleet.store.verification import chain_fault
+from ghostfleet.telemetry.moments import clock_time, span
+
+if TYPE_CHECKING:
+    from ghostfleet.store.log import EventLog
+
+QUICK_CHECK_SECS = 8.0
+"""SQLite's own look at its pages takes so long at most; `audit verify` looks at everything, however long it takes."""
+CHAIN_SECS = 8.0
+STEPS_A_LOOK = 100_000
+OLD_SLOT_US = MINUTE_US
+STUCK_SLOT_US = 10 * MINUTE_US
+NAMES_TOLD = 5
+RED_TRIPPED_SHARE = 0.1
+"""When one in ten wallets has tripped, it is hardly the wallets."""
+
+
+async def database(patient: Patient) -> Finding:
+    """Does the database hold together, and does the log end where its last commit said?"""
+    file = patient.database
+    if file is not None and not file.exists():
+        return yellow("database", f"there is no log at {file} yet", "The first start makes it.")
+    if file is not None:
+        fault = await asyncio.to_thread(_quick_check, file)
+        if fault:
+            return red(
+                "database",
+                f"{file} is damaged: {fault}",
+                "Stop the service, keep the file, and restore a backup (ghost-fleet db restore). The log must not be repaired.",
+            )
+    log = await open_log(patient.parts.store_url, read_only=True)
+    try:
+        told = f"{log.head.position} events, head {str(log.head.hash)[:18]}…"
+    finally:
+        await log.close()
+    return green("database", told)
+
+
+def _quick_check(file: Path) -> str:
+    """What SQLite finds wrong with its pages; empty when nothing, also when the time was up before it was through."""
+    until = time.monotonic() + QUICK_CHECK_SECS
+    try:
+        connection = sqlite3.connect(f"file:{_quoted(file)}?mode=ro", uri=True, timeout=QUICK_CHECK_SECS)
+        try:
+            connection.set_progress_handler(lambda: time.monotonic() >= until, STEPS_A_LOOK)
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        return "" if time.monotonic() >= until else str(error)
+    return "" if found == ("ok",) else str(found[0]) if found else "no answer"
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+async def hash_chain(patient: Patient) -> Finding:
+    """Do the rows of the last day fit their hashes?"""
+    log = await open_log(patient.parts.store_url, read_only=True)
+    try:
+        return await _walk(log)
+    finally:
+        await log.close()
+
+
+async def _walk(log: "EventLog") -> Finding:
+    """Backwards from the head, page by page: each row against the one before it."""
+    since_us, until = time.time_ns() // 1000 - DAY_US, time.monotonic() + CHAIN_SECS
+    query = EventQuery(descending=True, limit=MAX_PAGE_ROWS)
+    checked, newer = 0, None
+    while True:
+        page = await log.rows(query)
+        for row in page.items:
+            if newer is not None and (fault := chain_fault(newer, row.position, row.hash)):
+                return red(
+                    "hash chain",
+                    f"position {newer.position}: {fault}",
+                    "ghost-fleet audit verify names the first row that does not fit. Keep the file, restore a backup beside it.",
+                )
+            newer = row
+            checked += 1
+            if row.time_us < since_us:
+                return green("hash chain", f"the last {checked - 1} events, those of a day, fit their hashes")
+        if page.next is None:
+            return green("hash chain", f"all {checked} events fit their hashes")
+        if time.monotonic() >= until:
+            return yellow(
+                "hash chain",
+                f"the last {checked} events fit their hashes; those of a whole day take longer than {CHAIN_SECS:g} s",
+                "ghost-fleet audit verify looks at all of them.",
+            )
+        query = EventQuery(descending=True, limit=MAX_PAGE_ROWS, cursor=page.next)
+
+
+async def breakers(patient: Patient) -> Finding:
+    """Which wallets are left alone because of their own errors, and which cannot pay?"""
+    state = await patient.state()
+    wallets = [wallet for wallet in state.wallets.values() if not wallet.retired]
+    tripped = [wallet.id for wallet in wallets if isinstance(wallet.breaker, Tripped)]
+    if not tripped:
+        return green("breakers", f"no breaker of {len(wallets)} wallets has tripped")
+    told = f"{len(tripped)} of {len(wallets)} wallets have tripped: {_some(tripped)}"
+    remedy = f"ghost-fleet explain {tripped[0]}; ghost-fleet errors; when it is mended: ghost-fleet reset --all"
+    return (
+        red("breakers", told, remedy)
+        if len(tripped) > RED_TRIPPED_SHARE * len(wallets)
+        else yellow("breakers", told, remedy)
+    )
+
+
+async def slots(patient: Patient) -> Finding:
+    """Which transactions has the chain not settled for more than a minute?"""
+    state, now_us = await patient.state(), time.time_ns() // 1000
+    opened = sorted(
+        (slot.attempts[0].signed_us, wallet.id) for wallet in state.wallets.values() for slot in wallet.pending
+    )
+    old = [name for signed_us, name in opened if now_us - signed_us > OLD_SLOT_US]
+    if not old:
+        return green("open slots", f"{len(opened)} open, none older than a minute")
+    oldest_us = now_us - opened[0][0]
+    told = f"{len(old)} of {len(opened)} open slots are older than a minute, the oldest {span(oldest_us)}: {_some(old)}"
+    remedy = f"ghost-fleet explain {old[0]}"
+    return red("open slots", told, remedy) if oldest_us > STUCK_SLOT_US else yellow("open slots", told, remedy)
+
+
+async def fleet(patient: Patient) -> Finding:
+    """Is the fleet paused or slowed down?"""
+    state = await patient.state()
+    pause = state.fleet.paused
+    if pause is not None:
+        why = f": {pause.reason}" if pause.reason else ""
+        told = f"paused by {pause.actor} since {clock_time(pause.since_us)}{why}"
+        return yellow("fleet", told, "When that is settled: ghost-fleet resume")
+    if state.fleet.pace != 1:
+        return yellow(
+            "fleet", f"throttled to {state.fleet.pace:g} of its pace", "At full pace again: ghost-fleet throttle 1.0"
+        )
+    return green("fleet", "neither paused nor throttled")
+
+
+async def service(patient: Patient) -> Finding:
+    """Does a service run on this log?"""
+    file = patient.database
+    holder = holder_of(file) if file is not None else ""
+    if holder:
+        why = await asyncio.to_thread(patient.unhealthy)
+        if not why:
+            return green("service", f"runs: {holder} writes the log, and answers")
+        return red(
+            "service",
+            f"runs ({holder} writes the log) and does not answer as it should: {why}",
+            "Is this its address ([admin], [service] health_port)? If it hangs, restart it: it goes on from the log.",
+        )
+    if file is not None and not file.exists():
+        return yellow("service", "has never run on this log", "Start it: systemctl start ghost-fleet")
+    state = await patient.state()
+    if file is None:
+        return yellow(
+            "service", "who writes the log stands in the database server", "ghost-fleet health says if it answers."
+        )
+    if not state.fleet.running:
+        return yellow("service", "does not run; it was stopped in good order", "Start it: systemctl start ghost-fleet")
+    return red(
+        "service",
+        "does not run, and it did not stop in good order: it was killed or it crashed",
+        "Look at its last lines (journalctl -u ghost-fleet, docker logs ghost-fleet), then start it: it goes on from the log.",
+    )
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - NAMES_TOLD
+    return ", ".join(names[:NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")

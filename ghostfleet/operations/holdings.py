@@ -1,0 +1,114 @@
+"""What does a wallet have, and what could be taken out of it? Read from the chain in one round of batches."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ghostfleet.domain.amounts import decimal_text
+from ghostfleet.domain.operation import NATIVE
+from ghostfleet.domain.values import Address, JsonObject, WalletId
+from ghostfleet.domain.wallet import Wallet
+from ghostfleet.engine.view import BlockView
+from ghostfleet.engine.world import World
+from ghostfleet.errors import GhostFleetError, TryAgain
+from ghostfleet.operations.balances import BALANCE_OF
+from ghostfleet.plugins.abi import function, read
+from ghostfleet.plugins.api import Action, ChainView, Plugin, Token, WalletFacts
+from ghostfleet.plugins.tokens import tokens_of as known_tokens
+
+ABOUT_GAS = 100_000
+"""What a step takes, for a plan: a withdrawal takes more, a transfer less, and what is not there yet cannot be estimated."""
+TRANSFER = function("transfer(address,uint256)")
+
+
+class Holdings(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at a wallet: native wei, tokens by symbol in smallest units, the way out of its protocol, and what has none."""
+
+    native_wei: int
+    tokens: dict[str, int]
+    way_out: tuple[Action, ...] = ()
+    remarks: tuple[str, ...] = ()
+    coming: str = ""
+    """What comes back by itself; empty where there is nothing to wait for."""
+    unread: str = ""
+    """Why the protocol could not be read; then nobody knows what is in it."""
+    observation: JsonObject = {}
+    about_fees_wei: int = 0
+    """What emptying it would cost at today's fees, about."""
+
+    def document(self) -> JsonObject:
+        """As events and answers have it: amounts in smallest units, as text."""
+        held = {NATIVE: self.native_wei, **self.tokens}
+        return {
+            "holds": {asset: str(amount) for asset, amount in held.items()},
+            "way_out": [{"kind": action.kind, **action.params} for action in self.way_out],
+            "remarks": list(self.remarks),
+            "about_fees_wei": str(self.about_fees_wei),
+        }
+
+
+def tokens_of(plugins: Mapping[str, Plugin[Any]]) -> dict[str, Token]:
+    """Every token that the settings name, by symbol; of two with one symbol the later one by its address."""
+    found: dict[str, Token] = {}
+    for token in known_tokens(plugins.values()):
+        found[token.symbol if token.symbol not in found else str(token.address)] = token
+    return found
+
+
+def amount_text(asset: str, amount: int, tokens: Mapping[str, Token]) -> str:
+    """`1.5 DATA`, `0.05 ETH`."""
+    if asset == NATIVE:
+        return f"{decimal_text(amount)} ETH"
+    token = tokens.get(asset)
+    return f"{decimal_text(amount, token.decimals if token is not None else 18)} {asset}"
+
+
+async def look(world: World, wallet: Wallet) -> Holdings:
+    """Everything at once, at the newest block that is known, so that no node tells of a time before the wallet's own latest
+    transaction. Raises TryAgain when no endpoint answers; a protocol that cannot be read is a remark."""
+    tokens = tokens_of(world.plugins)
+    head = await world.heads.first()
+    view = BlockView(world.chain, head)
+    native_wei, balances, held = await asyncio.gather(
+        view.balance(wallet.address),
+        _balances(view, tokens, wallet.address),
+        _protocol(world, view, wallet),
+    )
+    fees = await world.fees.suggest(head)
+    sweeps = 1 + sum(amount > 0 or bool(held.way_out) for amount in balances.values())
+    return msgspec.structs.replace(
+        held,
+        native_wei=native_wei,
+        tokens=balances,
+        about_fees_wei=(len(held.way_out) + sweeps) * ABOUT_GAS * fees.max_fee_wei,
+    )
+
+
+async def _balances(view: ChainView, tokens: Mapping[str, Token], address: Address) -> dict[str, int]:
+    amounts = await asyncio.gather(*(read(view, token.address, BALANCE_OF, address) for token in tokens.values()))
+    return dict(zip(tokens, amounts, strict=True))
+
+
+async def _protocol(world: World, view: ChainView, wallet: Wallet) -> Holdings:
+    """What the wallet has in its protocol."""
+    nothing = Holdings(native_wei=0, tokens={})
+    plugin = world.plugins.get(wallet.plugin)
+    if plugin is None:
+        return nothing
+    facts = WalletFacts(id=WalletId(wallet.id), address=wallet.address, balance_wei=wallet.balance_wei or 0)
+    try:
+        seen = await plugin.observe(facts, view)
+    except TryAgain:
+        raise
+    except GhostFleetError as problem:
+        unread = f"{plugin.name} cannot be read: {problem}"
+        return msgspec.structs.replace(nothing, remarks=(unread,), unread=unread)
+    return msgspec.structs.replace(
+        nothing,
+        way_out=tuple(plugin.withdraw(seen, facts)),
+        remarks=tuple(plugin.remarks(seen)),
+        coming=plugin.coming(seen),
+        observation=msgspec.to_builtins(seen, enc_hook=str),
+    )

@@ -1,0 +1,84 @@
+"""Which wallets take the place of which? The plan of a rotation, kept in a file, so that the same command goes on after a kill.
+
+Every step after it is an operation in the log or a state of the settings file that can be asked for again: the file is the only
+memory there is, and it is written before anything else is done.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from ghostfleet.domain.values import encode_json
+from ghostfleet.errors import BadInput
+
+PLAN_FILE = "rotation.json"
+
+
+class OtherRotation(BadInput):
+    """The directory belongs to a rotation of other wallets: give another --out, or the wallets that this one began with."""
+
+
+class Rotation(msgspec.Struct, frozen=True, kw_only=True):
+    """`old` and their keystores go out of use; `profiles` says how many new ones of which profile there will be."""
+
+    old: tuple[str, ...]
+    keyfiles: dict[str, str]
+    profiles: dict[str, int]
+    to: str
+    native_wei: str
+    tokens: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """What its fundings are told apart by."""
+        return "rotation of " + ",".join(self.old)
+
+
+def begun(directory: Path, wanted: Rotation) -> Rotation:
+    """The rotation of this directory: the one that began here, or this one, which begins now. Raises OtherRotation."""
+    file = directory / PLAN_FILE
+    known = read(directory)
+    if known is None:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial = file.with_suffix(".partial")
+        partial.write_bytes(encode_json(wanted))
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.replace(file)
+        return wanted
+    if set(known.old) != set(wanted.old):
+        raise OtherRotation(f"{file} is a rotation of {', '.join(known.old)}, not of {', '.join(wanted.old)}")
+    return known
+
+
+def read(directory: Path) -> Rotation | None:
+    """The rotation that began in this directory, if one did."""
+    try:
+        return msgspec.json.decode((directory / PLAN_FILE).read_bytes(), type=Rotation)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as problem:
+        raise OtherRotation(f"{directory / PLAN_FILE} cannot be read: {problem}") from None
+
+
+def incomplete_set_aside(directory: Path, complete: str) -> None:
+    """Keys of a generation that was killed: nobody has paid them, and nobody destroys a key; they are moved aside."""
+    if directory.exists() and not (directory / complete).exists():
+        number = 1
+        while (aside := directory.with_name(f"{directory.name}.incomplete-{number}")).exists():
+            number += 1
+        directory.rename(aside)
+
+
+def chosen(enabled: Sequence[str], count: int | None, named: Sequence[str]) -> tuple[str, ...]:
+    """The wallets to rotate: those named, or the first so many of the settings, which are the oldest. Raises BadInput."""
+    if (count is None) is not bool(named):
+        raise BadInput("rotate --count N, or rotate --wallets wallet-001,wallet-002")
+    if count is not None and not 1 <= count <= len(enabled):
+        raise BadInput(f"--count {count}: the settings have {len(enabled)} enabled wallets")
+    unknown = [name for name in named if name not in enabled]
+    if unknown:
+        raise BadInput(f"no enabled wallet {unknown[0]} in the settings")
+    return tuple(named) if named else tuple(enabled[:count])

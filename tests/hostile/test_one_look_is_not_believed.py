@@ -1,0 +1,33 @@
+"""An answer of the right shape that is not true, once: nothing follows from it."""
+
+import pytest
+
+from ghostfleet.domain import events as ev
+from tests.incidents.staged_fleet import ADDRESS, Stage, consecutive
+from tests.simulation.node import Node
+
+
+class Overstating(Node):
+    """Says once, and only once, that the wallet has used more nonces than it has."""
+
+    by = 0
+
+    def _eth_getTransactionCount(self, address: str, tag: str) -> str:
+        count = int(super()._eth_getTransactionCount(address, tag), 16)
+        if count == 2 and tag == "pending" and self.by:
+            count, self.by = count + self.by, 0
+        return hex(count)
+
+
+@pytest.mark.parametrize("by", [1, 7, 2**60])
+def test_a_nonce_that_one_answer_overstates_is_no_transaction_from_outside(by: int) -> None:
+    stage = Stage(node=Overstating)
+    node = stage.nodes[0]
+    assert isinstance(node, Overstating)
+    node.by = by
+    stage.play()
+    assert node.by == 0, "it was said"
+    assert stage.events(ev.NonceResynced) == []
+    nonces = [tx.nonce for tx in stage.mined(ADDRESS)]
+    assert len(nonces) > 3
+    assert consecutive(nonces)

@@ -1,0 +1,86 @@
+"""MP-004: new keys in the place of old ones; the old ones are destroyed only once they are proven empty, whatever is killed."""
+
+import signal
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ghostfleet.domain import events as ev
+from tests.operations.stage import ETH, TREASURY, MoneyFleet, answer
+
+pytestmark = [pytest.mark.anvil, pytest.mark.timeout(300), pytest.mark.parametrize("anvil", [0.5], indirect=True)]
+
+
+def rotate(fleet: MoneyFleet, *more: str) -> tuple[str, ...]:
+    out = str(fleet.directory / "rotation")
+    amounts = ("--native", "0.05ether", "--token", "DATA=100")
+    return ("rotate", "--count", "2", "--out", out, *amounts, "--scrypt-n", "2", "--yes", "--json", *more)
+
+
+async def test_through_the_service_new_wallets_act_and_old_keys_are_gone(fleet: MoneyFleet):
+    """Two of three wallets: the third acts all the time; the treasury gets what the old ones held."""
+    keystores = [fleet.directory / "keystores" / f"{name}.json" for name in ("wallet-001", "wallet-002", "wallet-003")]
+    async with fleet.service() as service:
+        await service.ready()
+        await fleet.acted(1)
+        held = await fleet.data(TREASURY)
+        done = await fleet.run(*rotate(fleet), url=service.url)
+        assert done.code == 0, done.err
+        table = answer(done)
+        assert [it.exists() for it in keystores] == [False, False, True]
+        assert {row["destroyed"] for row in table["destroyed"]["rows"].values()} == {True}
+        assert await fleet.data(TREASURY) > held
+        await fleet.acted(1, wallets=list(table["new"]))
+        tables = {it["id"]: it.get("enabled", True) for it in tomllib.loads(fleet.config.read_text())["wallets"]}
+        assert tables == {
+            "wallet-001": False,
+            "wallet-002": False,
+            "wallet-003": True,
+            **dict.fromkeys(table["new"], True),
+        }
+    for name in ("wallet-001", "wallet-002"):
+        assert (await fleet.native(fleet.wallets[name]), await fleet.data(fleet.wallets[name])) == (0, 0)
+    await fleet.agrees()
+    kinds = [each.event.kind for each in await fleet.recorded(ev.OperationStarted)]
+    assert kinds == ["fund", "extract", "destroy"]
+
+
+async def test_killed_in_the_middle_the_same_command_goes_on_and_pays_once(fleet: MoneyFleet):
+    """Without a service: killed after the funding was sent, after a withdrawal, and before a key is destroyed."""
+    for aim in (
+        "after:append:TransactionSigned:1",
+        "after:append:TransactionMined:2",
+        "before:append:OperationFinished:1",
+    ):
+        killed = await fleet.run(*rotate(fleet), aim=aim)
+        assert killed.code == -signal.SIGKILL, killed.err
+    done = await fleet.run(*rotate(fleet))
+    assert done.code == 0, done.err
+    assert {
+        await fleet.paid(name) for name in fleet.wallets if name not in ("wallet-001", "wallet-002", "wallet-003")
+    } == {2}
+    await fleet.agrees()
+
+
+async def test_a_key_whose_wallet_is_not_empty_is_kept(fleet: MoneyFleet):
+    """Somebody pays an old wallet after it was emptied: at finality it is not empty, and its key stays."""
+    done = await fleet.run("extract-all", "--to", TREASURY, "--wallets", "wallet-001", "--retire", "--yes", "--json")
+    assert done.code == 0, done.err
+    await fleet.chain.call("anvil_setBalance", str(fleet.wallets["wallet-001"]), hex(ETH))
+    await fleet.chain.call("anvil_mine", "0x8")
+    keyfile = fleet.directory / "keystores" / "wallet-001.json"
+    async with fleet.service(settings={"safety.global_pause": True}) as service:
+        await service.ready()
+        with pytest.raises(AssertionError, match=r"409.*is in use"):
+            await service.post("/admin/operations", kind="destroy", destroy={"keyfiles": {"wallet-002": str(keyfile)}})
+        fleet.edit_config(('id = "wallet-001"\n', 'id = "wallet-001"\nenabled = false\n'))
+        await service.post("/admin/reload")
+        begun = await service.post(
+            "/admin/operations", kind="destroy", destroy={"keyfiles": {"wallet-001": str(keyfile)}}
+        )
+        await fleet.see(ev.OperationFinished, after=begun["position"])
+        row = (await service.get(f"/admin/operations/{begun['operation']}"))["rows"]["wallet-001"]
+    assert row["destroyed"] is False
+    assert "not empty at finality" in row["remarks"][0]
+    assert Path(keyfile).exists()

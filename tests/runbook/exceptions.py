@@ -1,0 +1,62 @@
+"""Which lines of the runbooks do not run here as they stand, and why? One that stands nowhere any more fails a test.
+
+Everything else runs as an operator types it, through bash.
+"""
+
+OUTPUT = "shows what the real service printed"
+NAMES = "a container that is there, a name that is free"
+ON_THE_SAME_DATA = "starts the real service with the settings and on the data of the other one"
+WITHOUT_AN_ENGINE = {
+    "docker ps | grep ghost-fleet": "lists the real process",
+    "docker logs ghost-fleet --since 1h | grep -i error": OUTPUT,
+    "docker logs ghost-fleet --since 10m | grep ERROR | sort | uniq -c | sort -rn": OUTPUT,
+    'docker logs ghost-fleet | grep "circuit breaker" | tail -20': OUTPUT,
+    "docker logs ghost-fleet --tail 100": OUTPUT,
+    "docker logs -f ghost-fleet": OUTPUT + ", for a second",
+    'journalctl -u ghost-fleet --since "1 hour ago" | grep -i error': OUTPUT,
+    "docker exec ghost-fleet ghost-fleet status": "the command runs; that the image has it: tests/deploy/test_image.py",
+    "docker restart ghost-fleet": "SIGTERM, the image's STOPSIGNAL; at most ten seconds; the process again",
+    "docker stop ghost-fleet": "SIGTERM; the process is gone within ten seconds",
+    "docker kill ghost-fleet": "SIGKILL",
+    "docker build -t ghost-fleet:new -f Dockerfile .": "the file is there; `make image` really builds it",
+    "docker run --rm ghost-fleet:new --help": "the program that is the image's entry point",
+    "docker run --rm --volumes-from ghost-fleet ghost-fleet:new db upgrade --plan": "the image's entry point, on the same data",
+    "docker run -d --name ghost-fleet-new --network host --volumes-from ghost-fleet ghost-fleet:new": ON_THE_SAME_DATA,
+    "docker run -d --name ghost-fleet --network host --volumes-from ghost-fleet-bad ghost-fleet:previous": ON_THE_SAME_DATA
+    + "; it is release 0.1.0, built from history",
+    "docker rename ghost-fleet ghost-fleet-previous": NAMES,
+    "docker rename ghost-fleet-new ghost-fleet": NAMES,
+    "docker rename ghost-fleet ghost-fleet-bad": NAMES,
+    "docker rm ghost-fleet-previous": "a container that is stopped",
+    "docker image prune -f": "nothing: there are no images",
+    "systemctl status ghost-fleet": "whether the process runs; the unit itself: tests/deploy/test_unit_file.py",
+    "systemctl restart ghost-fleet": "SIGTERM, and the process again",
+    "systemctl reload ghost-fleet": "SIGHUP, as the unit's ExecReload has it",
+    # As ordered:
+    "docker rm ghost-fleet": "a container that is stopped",
+    "docker run -d --name ghost-fleet-new \\\n"
+    "-v /path/to/config.toml:/etc/ghost-fleet/config.toml:ro \\\n"
+    "ghost-fleet:new": "starts the real service with these settings; that the image looks there: tests/deploy/test_image.py",
+    "docker run -d --name ghost-fleet ghost-fleet:previous": "starts release 0.1.0; a real one would find no settings without "
+    "its mounts, which is why the runbook names them",
+}
+"""docker and systemctl have nobody to talk to where this is tested: `engine.py` is called instead. What that does and checks."""
+
+NOT_RUN = {
+    "git pull": "would change the checkout that is being tested, over a network",
+    "cd services": "as ordered, the product was to lie in services/ghost-fleet of a larger repository",
+    "docker build -t ghost-fleet:new -f ghost-fleet/Dockerfile .": "as before; the runbook builds `Dockerfile`",
+}
+
+WRITTEN_OTHERWISE = {
+    "http://localhost:8080": "the service's own port",
+    "https://carrot.megaeth.com/rpc": "the development chain",
+    "carrot.megaeth.com": "an endpoint of the settings",
+    "generate-wallets.sh 10 ./new-wallets degen": "three, and quickly encrypted: a second for each would be too much",
+    "rotate --count 2": "quickly encrypted, as before",
+    "0xHASH": "a transaction of this fleet",
+    "0xSAFE_ADDRESS": "an address",
+    "gf_...": "the token that is made there",
+    "/path/to/config.toml": "the settings of this fleet",
+}
+"""Texts that stand for something of the operator's own, and for what here."""

@@ -1,0 +1,76 @@
+"""What a person sees of the status: one line a wallet, no JSON in it, nothing cut off."""
+
+import pytest
+
+from ghostfleet.cli.status_view import show_pause, show_status
+
+WALLET = {
+    "id": "wallet-001",
+    "address": "0x" + "ab" * 20,
+    "profile": "whale",
+    "plugin": "ghostnet",
+    "state": "tripped",
+    "breaker": {"state": "tripped", "errors": 5, "until": "2026-02-03T04:05:06.000000Z"},
+    "balance_wei": "998564481121481666",
+    "needs_wei": None,
+    "next_turn": "2026-02-03T04:05:07.123456Z",
+    "next_nonce": 13,
+    "open_slots": [{"nonce": 12, "action_id": "wallet-001/13", "attempts": 1, "hash": "0x12", "accepted_by": "site"}],
+    "actions": {"decided": 13, "succeeded": 11, "failed": 1, "rejected": 2},
+    "rest": "",
+    "last_error": "reverted: LevelAtCapacity",
+}
+ENDPOINT = {
+    "name": "http://127.0.0.1:8545",
+    "handle": "127.0.0.1:8545",
+    "healthy": True,
+    "drained": False,
+    "reason": "",
+    "requests": 340,
+    "in_flight": 0,
+    "faults": 0,
+    "limits_seen": 0,
+    "latency_secs": 0.0012,
+    "height": 37,
+}
+
+
+def test_a_line_a_wallet_says_what_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    show_status({"paused": False, "open_slots": 1, "wallets": [WALLET], "endpoints": [ENDPOINT]})
+    said = capsys.readouterr().out
+    assert "paused: false" in said
+    (line,) = [it for it in said.splitlines() if it.startswith("wallet-001")]
+    assert line.split() == [
+        *("wallet-001", "whale", "tripped", "0.998564481121481666", "ETH", "13", "1", "11", "1", "2"),
+        *("2026-02-03T04:05:07Z", "reverted:", "LevelAtCapacity"),
+    ]
+    assert "{" not in said
+    assert "1 ms" in said
+
+
+def test_a_wallet_that_was_not_looked_at_yet_has_no_balance(capsys: pytest.CaptureFixture[str]) -> None:
+    show_status({"wallets": [{**WALLET, "balance_wei": None, "next_nonce": None}], "endpoints": []})
+    assert "ETH" not in capsys.readouterr().out
+
+
+def test_a_pause_tells_of_each_nonce_that_was_to_be_given_away(capsys: pytest.CaptureFixture[str]) -> None:
+    slot = {"nonce": 12, "action_id": "wallet-001/13", "kind": "add_stake", "hash": "0x12"}
+    gone = {"address": "0x", "slots": [{**slot, "became": "cancelled"}]}
+    kept = {
+        "address": "0x",
+        "slots": [{**slot, "became": "still open"}, {**slot, "nonce": 11, "became": "mined"}],
+        "remarks": ["the key of w2 is not loaded"],
+    }
+    show_pause({"status": "paused", "cancelled": {"w1": gone, "w2": kept}})
+    lines = [" ".join(it.split()) for it in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "status: paused"
+    assert lines[-3:] == [
+        "w1 12 add_stake cancelled",
+        "w2 12 add_stake still open the key of w2 is not loaded",
+        "w2 11 add_stake mined",
+    ]
+
+
+def test_a_pause_that_cancels_nothing_is_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    show_pause({"status": "paused", "open_slots": 0})
+    assert capsys.readouterr().out == "status: paused\nopen_slots: 0\n"
