@@ -19,7 +19,7 @@ BUILD_SECS = 120
 
 
 class ReleaseNotInHistory(AssertionError):
-    """The repository has no commit that set the version. The message says what is there and what to do."""
+    """The repository has no commit with the version. The message says what is there and what to do."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,18 @@ class Release:
 
 
 def find_release(repository: Path, version: str) -> str:
-    """The newest commit whose version is this one while its parent's is not. Raises ReleaseNotInHistory."""
+    """The last commit that had this version: the one before the next version was set. Raises ReleaseNotInHistory."""
+    if _version_at(repository, "HEAD") == version:
+        return _git(repository, "rev-parse", "HEAD").strip()
     commits = _git(repository, "log", "--format=%H", "--", PROJECT_FILE).split()
-    shallow = _git(repository, "rev-parse", "--is-shallow-repository").strip() == "true"
     for commit in commits:
-        if _version_at(repository, commit) != version:
-            continue
         parent = _git(repository, "rev-parse", "--quiet", "--verify", f"{commit}^", check=False).strip()
-        if not parent and shallow:
-            continue  # where a shallow clone ends every file looks new
-        if not parent or _version_at(repository, parent) != version:
-            return commit
+        if parent and _version_at(repository, parent) == version and _version_at(repository, commit) != version:
+            return parent
+    shallow = _git(repository, "rev-parse", "--is-shallow-repository").strip() == "true"
     why = "this clone is shallow: git fetch --unshallow" if shallow else "is this the whole history of Ghost Fleet?"
     raise ReleaseNotInHistory(
-        f"no commit in {repository} set version {version!r} in {PROJECT_FILE} ({len(commits)} commits touched it); {why}"
+        f"no commit in {repository} has version {version!r} in {PROJECT_FILE} ({len(commits)} commits touched it); {why}"
     )
 
 

@@ -21,6 +21,11 @@ def commit(repository: Path, version: str, note: str = "") -> str:
     return git(repository, "rev-parse", "HEAD")
 
 
+def shallow_clone(repository: Path, clone: Path, depth: int) -> Path:
+    git(repository, "clone", "--quiet", f"--depth={depth}", f"file://{repository}", str(clone))
+    return clone
+
+
 @pytest.fixture
 def history(tmp_path: Path) -> tuple[Path, str]:
     """A version that was set, taken back, set again and worked on before the next one began."""
@@ -30,38 +35,41 @@ def history(tmp_path: Path) -> tuple[Path, str]:
     commit(repository, "0.1.0", "too early")
     commit(repository, "0.1.0", "a dependency")
     commit(repository, "0.1.0.dev0", "not released yet")
-    released = commit(repository, "0.1.0", "the release")
-    commit(repository, "0.1.0", "a word of its description")
+    commit(repository, "0.1.0", "almost")
+    (repository / "README.md").write_text("No word of a version.")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--no-verify", "--message", "the release")
+    released = git(repository, "rev-parse", "HEAD")
     commit(repository, "0.2.0.dev0", "the next one begins")
     return repository, released
 
 
-def test_the_newest_commit_that_set_the_version_is_the_release(history: tuple[Path, str]) -> None:
+def test_the_last_commit_before_the_next_version_is_the_release(history: tuple[Path, str]) -> None:
     repository, released = history
     assert find_release(repository, "0.1.0") == released
 
 
-def test_a_first_commit_sets_its_version(history: tuple[Path, str]) -> None:
+def test_a_version_that_no_other_follows_is_where_the_history_stands(history: tuple[Path, str]) -> None:
     repository, _ = history
     git(repository, "checkout", "--quiet", "--orphan", "other")
-    first = commit(repository, "7.0.0")
-    assert find_release(repository, "7.0.0") == first
+    commit(repository, "7.0.0")
+    newest = commit(repository, "7.0.0", "a word of its description")
+    assert find_release(repository, "7.0.0") == newest
 
 
-def test_a_version_that_nobody_set_is_said_to_be_missing(history: tuple[Path, str]) -> None:
-    with pytest.raises(ReleaseNotInHistory, match=r"no commit in .* set version '0\.9\.0'.*6 commits touched it"):
+def test_a_version_that_nothing_had_is_said_to_be_missing(history: tuple[Path, str]) -> None:
+    with pytest.raises(ReleaseNotInHistory, match=r"no commit in .* has version '0\.9\.0'.*5 commits touched it"):
         find_release(history[0], "0.9.0")
 
 
-@pytest.mark.parametrize("depth", [1, 2])
-def test_a_shallow_clone_without_the_release_says_so_and_takes_no_other_commit(
-    history: tuple[Path, str], tmp_path: Path, depth: int
-) -> None:
-    """At depth 2 the clone ends at a commit that has the version and did not set it."""
-    clone = tmp_path / "clone"
-    git(tmp_path, "clone", "--quiet", f"--depth={depth}", f"file://{history[0]}", str(clone))
+def test_a_shallow_clone_without_the_release_says_so(history: tuple[Path, str], tmp_path: Path) -> None:
     with pytest.raises(ReleaseNotInHistory, match=r"this clone is shallow: git fetch --unshallow"):
-        find_release(clone, "0.1.0")
+        find_release(shallow_clone(history[0], tmp_path / "clone", depth=1), "0.1.0")
+
+
+def test_a_shallow_clone_that_reaches_the_release_is_enough(history: tuple[Path, str], tmp_path: Path) -> None:
+    repository, released = history
+    assert find_release(shallow_clone(repository, tmp_path / "clone", depth=2), "0.1.0") == released
 
 
 def test_a_folder_without_history_says_so(tmp_path: Path) -> None:
