@@ -11,9 +11,10 @@ import msgspec
 from ghostfleet.domain import breaker as breakers
 from ghostfleet.domain import events as ev
 from ghostfleet.domain import limits as limits_
+from ghostfleet.domain.bounds import bounds
 from ghostfleet.domain.breaker import BreakerPolicy, Closed, Probing, Tripped
 from ghostfleet.domain.fleet import Fleet, FleetPolicy
-from ghostfleet.domain.limits import PACE_LIMITS, Bound, LimitReached, Limits, Spending
+from ghostfleet.domain.limits import LimitReached, Limits, Spending
 from ghostfleet.domain.slot import Included, Pending, SlotPolicy
 from ghostfleet.domain.state import Candidate
 from ghostfleet.domain.throttle import FULL_PACE, MIN_FACTOR, throttled
@@ -85,53 +86,6 @@ def limits_reached(
         reached = limits_.reached(bound, now_us)
         if reached is not None:
             yield reached
-
-
-def bounds(wallet: Wallet, fleet: Fleet, limits: Limits, wanted: Spending) -> Iterator[Bound]:
-    """Every limit that is set, with what would count towards it: of the fleet, what its open slots may spend as well."""
-    slowed = "" if fleet.pace == FULL_PACE else "throttled "
-    gas, value, tokens = wanted.gas_wei, wanted.value_wei, wanted.tokens
-    day, held, most = fleet.ledger, fleet.ledger.reserved, limits
-    every = (
-        ("gas_wei_per_action", "gas wei per action", most.gas_wei_per_action, gas, None),
-        ("value_wei_per_action", "value wei per action", most.value_wei_per_action, value, None),
-        ("tokens_per_action", "tokens per action", most.tokens_per_action, tokens, None),
-        ("max_actions_per_hour", "actions per hour", most.actions_per_hour, 1, wallet.actions),
-        (
-            "transactions_per_minute",
-            "fleet transactions per minute",
-            most.transactions_per_minute,
-            1,
-            fleet.transactions,
-        ),
-        ("gas_wei_per_wallet_per_day", "gas wei per day", most.gas_wei_per_day, gas, wallet.gas_spent),
-        ("value_wei_per_wallet_per_day", "value wei per day", most.value_wei_per_day, value, wallet.value_spent),
-        ("tokens_per_wallet_per_day", "tokens per day", most.tokens_per_day, tokens, wallet.tokens_spent),
-        (
-            "fleet_gas_wei_per_day",
-            "fleet gas wei per day",
-            most.fleet_gas_wei_per_day,
-            gas and gas + held.gas_wei,
-            day.gas,
-        ),
-        (
-            "fleet_value_wei_per_day",
-            "fleet value wei per day",
-            most.fleet_value_wei_per_day,
-            value and value + held.value_wei,
-            day.value,
-        ),
-        (
-            "fleet_tokens_per_day",
-            "fleet tokens per day",
-            most.fleet_tokens_per_day,
-            tokens and tokens + held.tokens,
-            day.tokens,
-        ),
-    )
-    for key, words, limit, amount, window in every:
-        if limit:
-            yield Bound(key, slowed + words if key in PACE_LIMITS else words, limit, amount, window)
 
 
 def worst_of(wallet: Wallet, decided: ev.ActionDecided, signed: ev.TransactionSigned) -> Spending:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.fleet import Fleet
 from ghostfleet.domain.limits import NOTHING, Spending
-from ghostfleet.domain.slot import Included
+from ghostfleet.domain.slot import Included, Slot
 from ghostfleet.domain.wallet import Wallet
 
 MOVES: frozenset[type[ev.Event]] = frozenset(
@@ -30,8 +30,15 @@ def follow(fleet: Fleet, before: Wallet | None, after: Wallet, recorded: ev.Reco
     if type(recorded.event) not in MOVES:
         return fleet
     ledger = fleet.ledger
-    reserved = ledger.reserved - (before.at_worst if before is not None else NOTHING) + after.at_worst
+    had = before.slots if before is not None else ()
+    reserved = ledger.reserved - _held(had, other_than=after.slots) + _held(after.slots, other_than=had)
     return replace(fleet, ledger=ledger.moved(recorded.time_us, _spent(after, recorded.event), reserved))
+
+
+def _held(slots: tuple[Slot, ...], *, other_than: tuple[Slot, ...]) -> Spending:
+    """What the slots that an event changed may spend; it leaves a wallet's others as they are, the very same objects."""
+    same = {id(slot) for slot in other_than}
+    return sum([slot.at_worst for slot in slots if id(slot) not in same], NOTHING)
 
 
 def _spent(wallet: Wallet, event: ev.Event) -> Spending:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from ghostfleet.config.settings import SECTIONS
 from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
+from ghostfleet.domain.bounds import bounds
 from ghostfleet.domain.breaker import BreakerPolicy
-from ghostfleet.domain.decisions import Rules, bounds
+from ghostfleet.domain.decisions import Rules
 from ghostfleet.domain.fleet import FleetPolicy
 from ghostfleet.domain.limits import NOTHING, PACE_LIMITS, SPENDING_LIMITS, Limits, Spending
 from ghostfleet.domain.state import Candidate, State, decode_state, encode_state
@@ -189,6 +190,8 @@ def test_what_was_spent_in_a_day_counts_for_a_day(kind: str, whose: str) -> None
     it = bench(**{f"{whose}{kind}_per_day": 10})
     other = "w2" if whose else "w1"
     assert it.open("w1", Spending(**{kind: 6})) is None
+    if whose:
+        assert it.open("w2", Spending(**{kind: 5})) is not None  # while the other one is open
     it.mine("w1")
     if whose:
         assert it.open("w2", Spending(**{kind: 5})) is not None  # of which the outcome is not known yet
