@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from ghostfleet.engine.service import FleetService
 from ghostfleet.engine.state import LiveState
+from ghostfleet.errors import GhostFleetError
 
 SOCKET_VARIABLE = "NOTIFY_SOCKET"
 WATCHDOG_VARIABLE, WATCHDOG_PID_VARIABLE = "WATCHDOG_USEC", "WATCHDOG_PID"
@@ -74,14 +75,18 @@ class Informant:
             await self._pause(self._beat_secs if ready else BEGINNING_BEAT_SECS, stopping)
 
     async def _makes_progress(self) -> bool:
-        """A commit of nothing goes through the loop as every other does, behind those that wait."""
+        """A commit of nothing goes through the loop as every other does, behind those that wait. One that fails with what it was
+        decided on, because the log takes nothing, has been answered too: that is no hang."""
         if self._live is None:
             return True
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._beat_secs):
                 await self._live.write([])
-                return True
-        return False
+        except TimeoutError:
+            return False
+        except GhostFleetError:
+            return True
+        return True
 
     def _status(self) -> str:
         service = self._service

@@ -107,6 +107,29 @@ async def test_a_log_that_refuses_events_is_no_hang(manager: socket.socket) -> N
         await hears(manager)
 
 
+async def test_a_beat_that_fails_with_its_neighbours_is_an_answer_too(manager: socket.socket) -> None:
+    """What is asked at one moment is written together, or not at all."""
+    disk, hold = MemoryDisk(), asyncio.Event()
+    hold.set()
+    live = LiveState(State(), await EventLog.over(MemoryRecorder(disk, hold.wait)), Clock(), lambda _: None)
+    disk.full = "the disk is full"
+    other_end = ServiceManager(manager.getsockname())
+    informant = Informant(other_end, BEAT_SECS)
+    informant.running(cast(Any, Begun()), live, asyncio.Event())
+    neighbour, beating = asyncio.create_task(live.write([EVENT])), asyncio.create_task(informant.run())
+    await asyncio.sleep(0)  # both wait for the commit loop, which begins now
+    tasks = [beating, asyncio.create_task(live.run())]
+    try:
+        with pytest.raises(TryAgain):
+            await neighbour
+        await hears(manager)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        other_end.close()
+
+
 async def test_a_manager_that_is_gone_is_no_reason_to_stop(manager: socket.socket) -> None:
     path, hold = manager.getsockname(), asyncio.Event()
     hold.set()
