@@ -12,10 +12,13 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from ghostfleet.domain.events import NewEvent, Recorded, Stream
 from ghostfleet.domain.state import Candidate, State
 from ghostfleet.engine.ports import Clock, Log
-from ghostfleet.errors import GhostFleetError
+from ghostfleet.errors import BadInput, GhostFleetError
 
 Decide = Callable[[Candidate, int], Sequence[NewEvent]]
 """Pure: the state and the time (microseconds) to the events that follow. Raises Refused when the wish does not fit."""
+
+Committing = asyncio.Future[tuple[Recorded, ...]]
+"""Done when the events are durable, or cannot be."""
 
 MAX_COMMITS_PER_APPEND = 1000
 """Bounds the time a commit can wait behind others, and the memory of one append."""
@@ -37,7 +40,7 @@ class LiveState:
         self._clock = clock
         self._on_event = on_event
         self._on_commit = on_commit
-        self._waiting: deque[tuple[Decide, asyncio.Future[tuple[Recorded, ...]]]] = deque()
+        self._waiting: deque[tuple[Decide, Committing]] = deque()
         self._some = asyncio.Event()
         self.trouble: str | None = None
         """Why the log did not take the latest append, until it takes one again."""
@@ -45,7 +48,7 @@ class LiveState:
 
     async def commit(self, decide: Decide) -> tuple[Recorded, ...]:
         """Write what `decide` returns. Returns it once durable; raises what `decide` raised, or what the log did."""
-        done: asyncio.Future[tuple[Recorded, ...]] = asyncio.get_running_loop().create_future()
+        done: Committing = asyncio.get_running_loop().create_future()
         self._waiting.append((decide, done))
         self._some.set()
         return await done
@@ -63,31 +66,37 @@ class LiveState:
                 self._some.clear()
             await _finish(self._serve(batch))
 
-    async def _serve(self, batch: Sequence[tuple[Decide, asyncio.Future[tuple[Recorded, ...]]]]) -> None:
+    async def _serve(self, batch: Sequence[tuple[Decide, Committing]]) -> None:
         candidate = Candidate(self.state)
         now_us = self._clock.now_us()
         written: list[NewEvent] = []
-        answers: list[tuple[asyncio.Future[tuple[Recorded, ...]], tuple[Recorded, ...]]] = []
+        answers: list[tuple[Committing, tuple[Recorded, ...] | Exception]] = []
         for decide, done in batch:
             tried = Candidate(candidate)
             try:
                 events = decide(tried, now_us)
                 recorded = tried.try_events(events, now_us)
             except Exception as problem:  # a decision that fails is its asker's, not its neighbours'
-                _answer(done, problem)
+                answers.append((done, problem))
                 continue
             tried.swap()
             written.extend(events)
             answers.append((done, recorded))
         try:
             await self._append(written, candidate, now_us)
-        except GhostFleetError as problem:
-            for done, _ in answers:
-                _answer(done, problem)
+        except BadInput as problem:  # an event that no log can take
+            if len(batch) == 1:
+                _answer(batch[0][1], problem)
+                return
+            for each in batch:  # it fails its own asker only
+                await self._serve([each])
             return
-        for done, recorded in answers:
-            if not done.done():
-                done.set_result(recorded)
+        except GhostFleetError as problem:
+            for done, outcome in answers:
+                _answer(done, outcome if isinstance(outcome, Exception) else problem)
+            return
+        for done, outcome in answers:
+            _answer(done, outcome)
 
     async def _append(self, events: list[NewEvent], candidate: Candidate, now_us: int) -> None:
         if not events:
@@ -98,6 +107,8 @@ class LiveState:
         try:
             stored = await self._log.append(events, time_us=now_us, expected=expected)
             self._on_commit(loop.time() - started)
+        except BadInput:
+            raise  # nothing is wrong with the log
         except GhostFleetError as problem:
             if await self._landed_all_the_same(events):
                 return
@@ -126,9 +137,13 @@ class LiveState:
         return [(it.stream, it.event) for it in newest] == [(it.stream, it.event) for it in events]
 
 
-def _answer(done: "asyncio.Future[tuple[Recorded, ...]]", problem: Exception) -> None:
-    if not done.done():
-        done.set_exception(problem)
+def _answer(done: Committing, outcome: tuple[Recorded, ...] | Exception) -> None:
+    if done.done():
+        return
+    if isinstance(outcome, Exception):
+        done.set_exception(outcome)
+    else:
+        done.set_result(outcome)
 
 
 async def _finish(work: Coroutine[None, None, None]) -> None:

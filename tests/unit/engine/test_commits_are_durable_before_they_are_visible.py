@@ -19,7 +19,7 @@ from ghostfleet.engine.gate import Gate
 from ghostfleet.engine.ports import AdminCommand
 from ghostfleet.engine.service import FleetService
 from ghostfleet.engine.state import LiveState
-from ghostfleet.store.errors import LogUnavailable
+from ghostfleet.store.errors import EventUnwritable, LogUnavailable
 from ghostfleet.store.log import EventLog
 from tests.simulation.memory_recorder import MemoryDisk, MemoryRecorder
 
@@ -138,6 +138,25 @@ async def test_a_decision_that_fails_is_its_askers_and_its_neighbours_are_writte
         )
         assert [type(result) for result in results] == [tuple, Refused, BrokenFold, tuple]
         assert it.live.state.wallets["w1"].slots == ()
+        rows = [recorded async for recorded in it.log.read()]
+        assert encode_state(fold(rows)) == encode_state(it.live.state)
+
+
+async def test_an_event_that_no_log_can_take_fails_its_asker_and_its_neighbours_are_written():
+    """Half a character, say: it has no bytes in UTF-8."""
+    async with live_state(2) as it:
+        unwritable = ev.NewEvent(ev.FLEET_STREAM, ev.FleetPaused(actor="a", reason="\ud800"))
+        results = await asyncio.gather(
+            it.live.commit(opening("w0")),
+            it.live.write([unwritable]),
+            it.live.commit(opening("nobody")),
+            it.live.commit(opening("w1")),
+            return_exceptions=True,
+        )
+        assert [type(result) for result in results] == [tuple, EventUnwritable, Refused, tuple]
+        assert all(it.live.state.wallets[name].pending for name in ("w0", "w1"))
+        assert it.live.state.fleet.paused is None
+        assert it.live.trouble is None
         rows = [recorded async for recorded in it.log.read()]
         assert encode_state(fold(rows)) == encode_state(it.live.state)
 
