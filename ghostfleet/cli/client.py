@@ -244,7 +244,18 @@ def _reason(error: Exception) -> str:
         return f"{told}; --ca FILE names whose word counts"
     if isinstance(error, aiohttp.ClientSSLError):
         return f"{told}; does it speak https there?"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        told = shown(_why_unconnected(error))
     return f"{told}; is it running, and is this its address?"
+
+
+def _why_unconnected(error: "aiohttp.ClientConnectorError") -> str:
+    """In the system's words, and where to if it is a socket in the file system: the library's own are for programmers."""
+    from aiohttp.client_exceptions import UnixClientConnectorError
+
+    number = error.os_error.errno or 0
+    why = os.strerror(number) if number > 0 else error.os_error.strerror or str(error.os_error)
+    return f"{error.path}: {why}" if isinstance(error, UnixClientConnectorError) else why
 
 
 def _refusal(url: str, status_code: int, answer: Any) -> str:

@@ -132,7 +132,14 @@ async def test_nobody_there():
     result = await run("status", "--url", "http://127.0.0.1:1")
     assert result.exit_code == 4
     assert len(result.stderr.splitlines()) == 1
-    assert "no service at http://127.0.0.1:1/admin/status" in result.stderr
+    assert "no service at http://127.0.0.1:1/admin/status: Connection refused; is it running" in result.stderr
+
+
+async def test_nobody_on_the_socket(tmp_path):
+    (tmp_path / "config.toml").write_text('[admin]\nsocket = "here.sock"\n')
+    result = await run("--config", str(tmp_path / "config.toml"), "status")
+    assert result.exit_code == 4
+    assert f"{tmp_path}/here.sock: No such file or directory; is it running" in result.stderr
 
 
 async def test_an_interface_that_is_turned_off(tmp_path):
