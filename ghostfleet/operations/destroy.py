@@ -18,6 +18,7 @@ from ghostfleet.operations.balances import BALANCE_OF
 from ghostfleet.operations.duty import under_way
 from ghostfleet.operations.holdings import look, tokens_of
 from ghostfleet.plugins.abi import UnreadableAnswer
+from ghostfleet.store.durable_files import sync
 
 LOOK_SECS = 2.0
 PASSES = 3
@@ -99,7 +100,7 @@ def destroy(keyfile: Path, wallet: Wallet) -> str:
             return f"{keyfile} is gone"
         _overwrite(doomed)
         doomed.unlink()
-        _sync_directory(keyfile.parent)
+        sync(keyfile.parent)
     except KeystoreUnusable as problem:
         raise KeyNotDestroyed(str(problem)) from None
     except OSError as problem:
@@ -114,11 +115,3 @@ def _overwrite(file: Path) -> None:
             opened.seek(0)
             opened.write(os.urandom(size))
             os.fsync(opened.fileno())
-
-
-def _sync_directory(directory: Path) -> None:
-    opened = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -1,4 +1,4 @@
-"""A PostgreSQL for the tests that need one: one server a session, one database a test."""
+"""Databases for the tests: one PostgreSQL server a session, one database a test; and a log that has lived."""
 
 import os
 import uuid
@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.integration.store.lived_log import lived
+from tests.simulation.memory_recorder import Commit
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +44,16 @@ async def postgres_url(postgres_server: str) -> str:
     finally:
         await connection.close()
     return postgres_server.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest) -> str:
+    """Where there is room for a log, on each database in turn."""
+    found: str = request.getfixturevalue(f"{request.param}_url")
+    return found
+
+
+@pytest.fixture(scope="module")
+def commits() -> tuple[Commit, ...]:
+    """What a simulated fleet has lived through."""
+    return lived()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lived_log import everything, live, lived, rows_of
+from lived_log import everything, live, rows_of
 from log_stage import note
 
 from ghostfleet.domain import events as ev
@@ -26,17 +26,6 @@ from tests.simulation.memory_recorder import Commit
 DECISION = Path(__file__).parents[3] / "docs/decisions/0007-hash-chain.md"
 LAST_US = 2**62
 """A moment after everything."""
-
-
-@pytest.fixture(scope="module")
-def commits() -> tuple[Commit, ...]:
-    return lived()
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest) -> str:
-    found: str = request.getfixturevalue(f"{request.param}_url")
-    return found
 
 
 @pytest.fixture

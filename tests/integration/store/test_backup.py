@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from lived_log import everything, live, lived, rows_of
+from lived_log import everything, live, rows_of
 from log_stage import T0_US, note
 from test_one_writer import holding, kill
 
@@ -26,17 +26,6 @@ from tests.simulation.memory_recorder import Commit
 
 WRITING_SECS = 4.0
 ROWS_A_COMMIT = 40
-
-
-@pytest.fixture(scope="module")
-def commits() -> tuple[Commit, ...]:
-    return lived()
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest) -> str:
-    found: str = request.getfixturevalue(f"{request.param}_url")
-    return found
 
 
 async def told(url: str) -> list[ev.Recorded]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from lived_log import live, lived, rows_of
+from lived_log import live, rows_of
 from log_stage import a_day
 from test_upgrade_plan import log_of_release_0_1_0
 
@@ -18,11 +18,6 @@ from tests.simulation.memory_recorder import Commit
 ROOT = Path(__file__).parents[3]
 LEAST_STEPS = 10
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def commits() -> tuple[Commit, ...]:
-    return lived()
 
 
 async def prepared(directory: Path, url: str, commits: tuple[Commit, ...]) -> dict[str, str]:
