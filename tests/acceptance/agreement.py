@@ -12,6 +12,7 @@ from ghostfleet.domain.values import Hash
 from ghostfleet.engine.gate import Gate
 from ghostfleet.operations.reconcile import reconcile
 from tests.acceptance.service_process import Fleet
+from tests.findings import Finding, nothing
 
 
 @contextlib.asynccontextmanager
@@ -54,11 +55,12 @@ async def differences(fleet: Fleet) -> list[str]:
 
 async def assert_agreement(fleet: Fleet) -> None:
     """No difference between log and chain, and the state by fold is the one by snapshot, byte for byte."""
-    assert await differences(fleet) == []
+    nothing(await differences(fleet))
     by_fold = await fleet.command("audit", "state", "--json", "--by", "fold")
     by_snapshot = await fleet.command("audit", "state", "--json", "--by", "snapshot")
     assert by_fold.code == by_snapshot.code == 0, by_fold.err + by_snapshot.err
-    assert by_fold.out == by_snapshot.out
+    if by_fold.out != by_snapshot.out:
+        raise Finding(f"the state by fold is not the one by snapshot:\n{by_fold.out}\n{by_snapshot.out}")
 
 
 def _outside(recorded: list[ev.Recorded]) -> frozenset[Hash]:

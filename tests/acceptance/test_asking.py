@@ -12,7 +12,8 @@ from ghostfleet.devnet.client import DevnetClient
 from ghostfleet.domain import events as ev
 from tests.acceptance.service_process import Fleet, ServiceProcess
 
-pytestmark = [pytest.mark.anvil, pytest.mark.parametrize("anvil", [0.5], indirect=True)]
+BLOCK_SECS = 1
+pytestmark = [pytest.mark.anvil, pytest.mark.parametrize("anvil", [BLOCK_SECS], indirect=True)]
 
 NOBODY = "http://127.0.0.1:1"
 """An endpoint that refuses every connection."""
@@ -121,9 +122,12 @@ async def test_a_wallet_is_explained_mended_and_acts_again_and_its_transactions_
         unknown = await fleet.command("explain", "wallet-01", *url)
         assert (unknown.code, "did you mean wallet-001?" in unknown.err) == (5, True)
 
+        # An older transaction of it, paid for by the refill and mined, would be a success, which closes the breaker too.
+        await chain.call("evm_setIntervalMining", 0)
         await chain.call("anvil_setBalance", str(fleet.wallets[POOR]), hex(10**18))
         reset = await fleet.command("reset", "--all", "--reason", "refilled", "--json", *url)
         assert reset.lines[0]["wallets"] == [POOR]
+        await chain.call("evm_setIntervalMining", BLOCK_SECS)
         await fleet.acted(1, wallets=[POOR])
         assert (await fleet.command("reset", "--all", "--json", *url)).lines[0]["wallets"] == []
 

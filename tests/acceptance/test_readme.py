@@ -75,7 +75,7 @@ async def fund_all(chain: DevnetClient, deployment: Deployment, wallets: Path) -
     await fund(chain, deployment.deployer, deployment.faucet, deployment.data_token, shares, 10**18)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_run_it_for_real_runs_as_it_is_printed(chain: DevnetClient, tmp_path: Path):
     generate, copy, append, validate, dry_run, run = LINES
     fleet = Fleet(tmp_path, chain)

@@ -40,7 +40,7 @@ class Systemd:
         async def heard() -> bool:
             return self.heard(name, text, after=after) >= times
 
-        await until(heard, 30, f"{name}={text} {times} times, told {self.told[-3:]}")
+        await until(heard, f"{name}={text} {times} times, told {self.told[-3:]}")
 
     def close(self) -> None:
         self._socket.close()

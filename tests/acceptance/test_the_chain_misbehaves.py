@@ -42,7 +42,7 @@ async def no_more_blocks(fleet: Fleet, service: ServiceProcess) -> list[Hash]:
         slots = {wallet["id"]: wallet["open_slots"] for wallet in (await service.get("/admin/status"))["wallets"]}
         return all(slots.values()) and all(slot["accepted_by"] for open_ in slots.values() for slot in open_)
 
-    await until(all_out, 20, "every wallet has sent what no block holds")
+    await until(all_out, "every wallet has sent what no block holds")
     return [row.hash for row in await fleet.attempts() if row.status == "open"]
 
 

@@ -17,7 +17,7 @@ from tests.acceptance.service_process import Fleet, ServiceProcess, prepared_fle
 
 pytestmark = [pytest.mark.anvil, pytest.mark.parametrize("anvil", [0.5], indirect=True)]
 DISK_BYTES = 8 * 2**20
-UNREADY_SECS = 30.0
+UNREADY_SECS = 120.0
 WATCH_SECS = 4.0
 """Several turns of every wallet."""
 
@@ -95,12 +95,12 @@ async def test_on_a_full_disk_nothing_is_sent_and_with_room_it_goes_on_by_itself
         await service.ready()
         await fleet.acted(1)
         with filled(small_disk):
-            wrong = await until(unready, UNREADY_SECS, "unready on a full disk")
+            wrong = await until(unready, "unready on a full disk", UNREADY_SECS)
             assert set(wrong) == {"log"}
             assert "the disk is full" in wrong["log"]
             before, head = await sent(), await fleet.head()
             with pytest.raises(AssertionError, match="not within"):
-                await until(lambda: more_than(before), WATCH_SECS, "something left")
+                await until(lambda: more_than(before), "something left", WATCH_SECS)
             assert await fleet.head() == head, "nothing was decided either"
             assert (await service.get("/health"))["status"] == "healthy"
             assert (await service.get("/admin/status"))["paused"] is False
@@ -120,11 +120,11 @@ async def test_killed_and_started_on_a_full_disk_it_waits_for_room(fleet: Fleet,
         await service.ready()
         await fleet.acted(1)
         with filled(small_disk):
-            await until(lambda: says_full(service), UNREADY_SECS, "unready on a full disk")
+            await until(lambda: says_full(service), "unready on a full disk", UNREADY_SECS)
             await service.kill()
             head = await fleet.head()
             another = await fleet.start()
-            await until(lambda: says_full(another), UNREADY_SECS, "unready from the start")
+            await until(lambda: says_full(another), "unready from the start", UNREADY_SECS)
     try:
         await another.ready()
         await fleet.acted(1)

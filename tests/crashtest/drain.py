@@ -30,6 +30,6 @@ async def drain(fleet: Fleet, within_secs: float = SETTLE_SECS) -> None:
             await asyncio.sleep(REST_SECS)
             return before is not None and before == await decided()
 
-        await until(at_rest, within_secs, "every slot settled, nothing decided any more")
+        await until(at_rest, "every slot settled, nothing decided any more", within_secs)
         code = await service.terminate()
         assert code == 0, f"exit code {code}:\n{service.output[-2000:]}"

@@ -156,7 +156,7 @@ async def every_wallet_acts(fleet: Fleet, within_secs: float = ACT_SECS) -> None
                     waiting.discard(recorded.wallet)
             return not waiting
 
-        await until(acted, within_secs, f"every wallet acts; waiting for {waiting}")
+        await until(acted, f"every wallet acts; waiting for {waiting}", within_secs)
 
 
 async def _count(fleet: Fleet, proxy: ProxyProcess, summary: Summary) -> None:

@@ -55,7 +55,7 @@ AMOUNTS = ("--native", "0.02ether", "--token", "DATA=10")
 ROUNDING_WEI = 2
 """What the transfer tax may round away of one payment."""
 BLOCK_SECS = 0.25
-DEATH_SECS = 30.0
+DEATH_SECS = 150.0
 """A service has died at its aim within this, or the aim is beyond what it does."""
 COMPARE_EVERY = 10
 """Rounds between two comparisons of log and chain in every transaction."""

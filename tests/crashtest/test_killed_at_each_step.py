@@ -30,10 +30,10 @@ METHODS = (
     "eth_feeHistory",
     "eth_getBalance",
 )
-DEATH_SECS = 60.0
+DEATH_SECS = 150.0
 pytestmark = [
     pytest.mark.anvil,
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(900),
     pytest.mark.parametrize("anvil", [0.5], indirect=True),
 ]
 

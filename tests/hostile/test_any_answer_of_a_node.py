@@ -91,8 +91,8 @@ async def test_whatever_a_node_says_it_is_the_endpoints_fault_and_no_fact(fleet:
         assert (await service.get("/health"))["status"] == "healthy"
         assert resident_bytes(service) < MOST_BYTES
         node.mood = None
-        await until(lambda: well(service), 90, "ready again")
-        await fleet.acted(1, within_secs=90)
+        await until(lambda: well(service), "ready again")
+        await fleet.acted(1)
         await service.settled()
         assert "Traceback" not in service.output, service.output[-3000:]
         assert await service.terminate() == 0

@@ -18,7 +18,7 @@ from tests.acceptance.service_process import Fleet, ServiceProcess, prepared_fle
 from tests.integration.http.interrogation import interrogate
 
 pytestmark = [pytest.mark.anvil, pytest.mark.parametrize("anvil", [0.3], indirect=True)]
-ANSWER_SECS = 15.0
+ANSWER_SECS = 60.0
 QUIET_SECS = 1.0
 AT_ONCE = 40
 EXAMPLES = 5
@@ -43,9 +43,9 @@ async def unmoved(fleet: Fleet) -> AsyncIterator[ServiceProcess]:
     """The service; afterwards nobody has paused it, it has nothing to complain of, and its wallets act."""
     async with fleet.service("--log-level", "debug") as service:
         await service.ready()
-        await fleet.acted(1, within_secs=30)
+        await fleet.acted(1)
         yield service
-        await fleet.acted(1, within_secs=30)
+        await fleet.acted(1)
         assert await fleet.recorded(ev.FleetPaused, ev.FleetResumed) == []
         for word in ("Traceback", "Task exception", "failed", "ERROR"):
             assert word not in service.output, service.output[-3000:]
@@ -222,12 +222,12 @@ async def test_nobody_is_obeyed_who_should_not_be(fleet: Fleet) -> None:
         assert (await service.get("/admin/status"))["paused"] is False
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_no_question_that_its_document_allows_or_forbids_moves_the_running_service(fleet: Fleet) -> None:
     """schemathesis, all checks, against the process: right questions and wrong ones, by somebody who may command."""
     async with fleet.service("--log-level", "debug") as service:
         await service.ready()
-        await fleet.acted(1, within_secs=30)
+        await fleet.acted(1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
@@ -254,7 +254,7 @@ async def test_a_thousand_idle_connections_and_slow_clients_hold_up_nobody(fleet
             assert len((await service.get("/admin/status"))["wallets"]) == 3
             assert time.monotonic() - before < PROMPT_SECS
             await asyncio.sleep(0.2)
-        await fleet.acted(2, within_secs=30)
+        await fleet.acted(2)
         for client in clients:
             client.cancel()
         for _, writer in idle:

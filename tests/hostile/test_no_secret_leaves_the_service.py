@@ -214,17 +214,17 @@ async def test_a_service_that_fails_in_many_ways_tells_no_secret(stage: Stage) -
     answers: list[bytes] = []
     for arguments, moods in ((("--log-level", "debug"), MOODS), (("--json-logs", "--log-level", "debug"), ())):
         async with stage.service(*arguments) as service:
-            await until(lambda: ready(stage, service), 30, f"ready: {service.output[-3000:]}")
-            await stage.acted(1, wallets=HERE, within_secs=40)
+            await until(lambda: ready(stage, service), f"ready: {service.output[-3000:]}")
+            await stage.acted(1, wallets=HERE)
             answers += await every_answer(stage, service)
             answers += [(it.out + it.err).encode() for it in [await stage.command("status")]]
             stage.node.mood = not_sending(stage.node)
-            await until(lambda: told_the_log(stage), 20, "a refused send in the log")
+            await until(lambda: told_the_log(stage), "a refused send in the log")
             stage.node.mood = page
-            await until(lambda: told_the_status(stage, service), 20, "an endpoint's fault in the status")
+            await until(lambda: told_the_status(stage, service), "an endpoint's fault in the status")
             for mood in moods:
                 stage.node.mood, stage.node.moody = mood, 0
-                await until(lambda: moody(stage), 20, f"asked in the mood {mood.__name__}")
+                await until(lambda: moody(stage), f"asked in the mood {mood.__name__}")
                 answers += [await stage.ask(service, path) for path in ("/health/ready", "/admin/status", "/metrics")]
             stage.node.mood = None
             if "--json-logs" in arguments:

@@ -33,8 +33,8 @@ ENDLESS = Prepared(
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n, events", (), ()
 )
 """A read that holds its snapshot for as long as it is let."""
-SOON_SECS = 3.0
-PATIENT_SECS = 6.0
+SOON_SECS = 10.0
+PATIENT_SECS = 20.0
 """What is over so late was not ended by whoever gave up."""
 _number = itertools.count()
 
@@ -68,12 +68,12 @@ async def let_go(database: SqliteDatabase) -> None:
     async def free() -> bool:
         return not await held(database)
 
-    await until(free, SOON_SECS, "no reader holds the write-ahead file")
+    await until(free, "no reader holds the write-ahead file", SOON_SECS)
 
 
 async def reading(database: SqliteDatabase) -> None:
     """Wait until some reader is in the middle of it."""
-    await until(lambda: held(database), SOON_SECS, "a reader holds the write-ahead file")
+    await until(lambda: held(database), "a reader holds the write-ahead file", SOON_SECS)
 
 
 # --- reads cannot pin ------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from ghostfleet.domain import events as ev
 from tests.acceptance.service_process import until
 from tests.operations.stage import MoneyFleet, answer
 
-pytestmark = [pytest.mark.anvil, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("anvil", [0.5], indirect=True)
@@ -23,7 +23,7 @@ async def test_open_transactions_are_replaced_by_empty_ones_and_none_of_them_hap
             slots = [slot for it in (await service.get("/admin/status"))["wallets"] for slot in it["open_slots"]]
             return len(slots) == len(fleet.wallets) and all(slot["accepted_by"] for slot in slots)
 
-        await until(all_open, 30, "a transaction of each wallet in the pool")
+        await until(all_open, "a transaction of each wallet in the pool")
         doomed = {row.hash for row in await fleet.attempts() if row.status == "open"}
         head = await fleet.head()
         command = asyncio.create_task(

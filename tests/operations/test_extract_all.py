@@ -7,7 +7,7 @@ from ghostfleet.plugins.ghostnet.protocol import LATER_SECS
 from tests.acceptance.service_process import SETTLE_SECS
 from tests.operations.stage import SAFE, MoneyFleet, answer
 
-pytestmark = [pytest.mark.anvil, pytest.mark.timeout(240), pytest.mark.parametrize("anvil", [0.5], indirect=True)]
+pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900), pytest.mark.parametrize("anvil", [0.5], indirect=True)]
 
 
 async def test_through_the_service_everything_arrives_but_the_tax(fleet: MoneyFleet):

@@ -8,7 +8,7 @@ from ghostfleet.keys.secret import Secret
 from tests.acceptance.service_process import until
 from tests.operations.stage import ETH, TREASURY, TREASURY_KEY, MoneyFleet, answer
 
-pytestmark = [pytest.mark.anvil, pytest.mark.timeout(240), pytest.mark.parametrize("anvil", [0.5], indirect=True)]
+pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900), pytest.mark.parametrize("anvil", [0.5], indirect=True)]
 
 
 async def test_what_is_named_arrives_and_the_same_again_pays_nobody_twice(fleet: MoneyFleet):
@@ -69,7 +69,7 @@ async def test_a_funder_without_means_waits_and_says_what_it_lacks(fleet: MoneyF
             (standing,) = (await service.get("/admin/operations"))["operations"]
             return "needs 3000000 ETH and has" in str(standing["waiting"])
 
-        await until(waits, 20, "what it lacks")
+        await until(waits, "what it lacks")
         abandoned = await fleet.run("operations", "abandon", "fund-1", url=service.url)
         assert abandoned.code == 0, abandoned.err
         assert (await service.get("/admin/operations/fund-1"))["state"] == "abandoned"

@@ -9,7 +9,7 @@ import pytest
 from ghostfleet.domain import events as ev
 from tests.operations.stage import ETH, TREASURY, MoneyFleet, answer
 
-pytestmark = [pytest.mark.anvil, pytest.mark.timeout(300), pytest.mark.parametrize("anvil", [0.5], indirect=True)]
+pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900), pytest.mark.parametrize("anvil", [0.5], indirect=True)]
 
 
 def rotate(fleet: MoneyFleet, *more: str) -> tuple[str, ...]:

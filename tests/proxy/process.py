@@ -12,7 +12,7 @@ import aiohttp
 from ghostfleet.devnet.process import ended
 from tests.acceptance.service_process import listening_port
 
-START_SECS = 30.0
+START_SECS = 120.0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from ghostfleet.domain.state import encode_state
 from ghostfleet.domain.values import Hash
 from ghostfleet.engine.recovery import recover
-from tests.acceptance.service_process import GHOST_FLEET, SETTLE_SECS, Fleet, ServiceProcess, until
+from tests.acceptance.service_process import GHOST_FLEET, Fleet, ServiceProcess, until
+from tests.findings import nothing
 from tests.releases.only_here import settings_of_ours
 from tests.releases.previous_release import Release
 
@@ -21,7 +22,7 @@ QUIET_SECS = 1.5
 LANDED = ("mined", "final", "cancelled")
 OURS = (str(GHOST_FLEET),)
 LOOK_AT_LOG = Path(__file__).with_name("look_at_log.py")
-LOOK_SECS = 60
+LOOK_SECS = 180
 End = Literal["SIGTERM", "SIGKILL"]
 
 
@@ -84,7 +85,7 @@ class Journey:
             waiting = {it["id"] for it in wallets if any(slot["accepted_by"] for slot in it["open_slots"])}
             return waiting >= set(self.fleet.wallets)
 
-        await until(every_wallet_waits, SETTLE_SECS, "a transaction of every wallet in flight")
+        await until(every_wallet_waits, "a transaction of every wallet in flight")
         if paused:
             await service.post("/admin/pause", reason="before the other release takes over")
             self.paused = True
@@ -106,7 +107,7 @@ class Journey:
             actions = {row.action_id for row in rows if row.hash in self.in_flight}
             return actions <= {row.action_id for row in rows if row.status in LANDED}
 
-        await until(settled, SETTLE_SECS, "what the other release had in flight is in a block")
+        await until(settled, "what the other release had in flight is in a block")
         self.handed_over += len(self.in_flight)
 
     async def _nothing_is_signed(self) -> None:
@@ -120,13 +121,13 @@ class Journey:
         the state is what this one knows."""
         async with self.fleet.log() as log:
             verified = await log.verify()
-            assert verified.ok, verified.problem
+            nothing([] if verified.ok else [f"the log does not verify: {verified.problem}"])
             ours = await recover(log, use_snapshot=False)
             assert await recover(log) == ours
         rows, by_fold, by_snapshot = await asyncio.to_thread(self._as_the_previous_release_sees_it)
         assert rows == str(verified.rows)
         assert by_fold == by_snapshot
-        assert missing_from(json.loads(encode_state(ours)), json.loads(by_fold)) == []
+        nothing(missing_from(json.loads(encode_state(ours)), json.loads(by_fold)))
 
     def _as_the_previous_release_sees_it(self) -> list[str]:
         command = [*self.previous.python, str(LOOK_AT_LOG), f"sqlite:///{self.fleet.database}"]

@@ -12,7 +12,7 @@ from ghostfleet.devnet.accounts import dev_accounts
 from ghostfleet.domain import events as ev
 from ghostfleet.engine.duties import MAX_ERRANDS_AT_ONCE
 from ghostfleet.keys.addresses import checksummed
-from tests.acceptance.service_process import GHOST_FLEET, SETTLE_SECS, Fleet, ServiceProcess, until
+from tests.acceptance.service_process import GHOST_FLEET, Fleet, ServiceProcess, until
 
 TREASURY = dev_accounts()[7]
 PAID_WEI = 123_456_789
@@ -69,7 +69,7 @@ async def operations_under_way(fleet: Fleet, service: ServiceProcess) -> None:
         slots = [slot for wallet in wallets for slot in wallet["open_slots"]]
         return len(slots) == wanted and all(slot["accepted_by"] for slot in slots)
 
-    await until(in_flight, SETTLE_SECS, f"{wanted} transactions are in flight")
+    await until(in_flight, f"{wanted} transactions are in flight")
 
 
 async def operations_end(fleet: Fleet, service: ServiceProcess) -> None:

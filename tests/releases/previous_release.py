@@ -15,7 +15,7 @@ PREVIOUS = "0.1.0"
 """The release that has to be able to take over from this one, and the other way round."""
 REPOSITORY = Path(__file__).parents[2]
 PROJECT_FILE = "pyproject.toml"
-BUILD_SECS = 120
+BUILD_SECS = 300
 
 
 class ReleaseNotInHistory(AssertionError):

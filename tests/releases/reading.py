@@ -15,7 +15,7 @@ READER = Path(__file__).with_name("read_rows.py")
 def verdicts(release: Release, rows: list[dict[str, Any]]) -> list[str]:
     """What the release says of each row: `known`, `skipped`, or why it has to stop."""
     lines = "".join(json.dumps(row) + "\n" for row in rows)
-    done = subprocess.run([*release.python, str(READER)], input=lines, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*release.python, str(READER)], input=lines, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     found = done.stdout.splitlines()
     assert len(found) == len(rows)

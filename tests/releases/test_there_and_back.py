@@ -15,7 +15,7 @@ from tests.releases.reading import events_skipped_by
 pytestmark = [pytest.mark.anvil, pytest.mark.long, pytest.mark.parametrize("anvil", [BLOCK_SECS], indirect=True)]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 async def test_upgraded_rolled_back_and_upgraded_again_nothing_is_lost_and_nothing_doubled(
     fleet: Fleet, previous: Release
 ) -> None:

@@ -18,7 +18,7 @@ import ghostfleet
 from tests.acceptance.service_process import listening_port
 from tests.releases.previous_release import REPOSITORY
 
-START_SECS = 60
+START_SECS = 180
 HEALTH_EVERY_SECS = 0.5
 
 

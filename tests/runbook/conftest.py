@@ -16,7 +16,7 @@ from ghostfleet.devnet.launch import find_anvil
 from tests.acceptance.service_process import GHOST_FLEET
 from tests.runbook.stage import CAST, Stage, new_stage
 
-STOP_SECS = 10
+STOP_SECS = 60
 PROGRAMS = ("bash", "curl", "jq", "df", "free")
 """Of Debian: what the runbook's lines call beside ours and Foundry's."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 PLACE = Path(os.environ["RUNBOOK_ENGINE"])
 IMAGES = PLACE / "images.json"
-STOP_SECS = 10.0
+STOP_SECS = 90.0
 WITH_VALUE = {"--name", "--network", "-v", "--volumes-from", "--since", "--tail", "-u", "-t", "-f"}
 SETTINGS_IN_IMAGE = "/etc/ghost-fleet/config.toml"
 DATA_IN_IMAGE = "/var/lib/ghost-fleet"

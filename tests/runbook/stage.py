@@ -24,8 +24,9 @@ from tests.runbook.lines import ROOT, RUNBOOK, Line, looks_like, procedures
 
 ENGINE = Path(__file__).with_name("engine.py")
 CAST = ROOT / "node_modules" / ".bin"
-LINE_SECS = 60.0
-READY_SECS = 40.0
+LINE_SECS = 180.0
+READY_SECS = 180.0
+ANSWER_SECS = 60.0
 FOLLOW_SECS = 1.0
 """How long a line that follows something is watched."""
 POLL_SECS = 0.2
@@ -163,11 +164,13 @@ class Stage:
         return False
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self._request(path), timeout=10) as answer:
+        with urllib.request.urlopen(self._request(path), timeout=ANSWER_SECS) as answer:
             return json.load(answer)
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        with urllib.request.urlopen(self._request(path, json.dumps(body or {}).encode()), timeout=10) as answer:
+        with urllib.request.urlopen(
+            self._request(path, json.dumps(body or {}).encode()), timeout=ANSWER_SECS
+        ) as answer:
             return json.load(answer)
 
     def _request(self, path: str, body: bytes | None = None) -> urllib.request.Request:
@@ -178,7 +181,7 @@ class Stage:
     def rpc(self, method: str, *params: object) -> Any:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         request = urllib.request.Request(self.chain, data=body, headers={"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=ANSWER_SECS) as answer:
             return json.load(answer)["result"]
 
     def native(self, address: str) -> int:

@@ -12,7 +12,7 @@ from tests.releases.previous_release import PREVIOUS, REPOSITORY, build_release
 from tests.runbook.lines import AS_ORDERED
 from tests.runbook.stage import READY_SECS, TREASURY_TABLE, Stage
 
-pytestmark = [pytest.mark.anvil, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900)]
 LOOKS = 100
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.runbook.stage import READY_SECS, Stage
 
-pytestmark = [pytest.mark.anvil, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900)]
 POOR = "wallet-001"
 
 

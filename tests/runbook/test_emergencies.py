@@ -8,7 +8,7 @@ from tests.operations.stage import SAFE
 from tests.releases.previous_release import PREVIOUS, REPOSITORY, build_release
 from tests.runbook.stage import READY_SECS, TREASURY_TABLE, Stage
 
-pytestmark = [pytest.mark.anvil, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.runbook.stage import READY_SECS, Stage
 
-pytestmark = [pytest.mark.anvil, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from ghostfleet.devnet.process import ended
 
 ROOT = Path(__file__).parents[2]
-START_SECS = 30.0
+START_SECS = 120.0
 AWS_ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "AKIATESTTESTTESTTEST",
     "AWS_SECRET_ACCESS_KEY": "test",
