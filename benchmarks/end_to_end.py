@@ -122,7 +122,7 @@ async def _ready(service: ServiceProcess) -> None:
             return True
         return False
 
-    await until(look, READY_SECS, "/health/ready")
+    await until(look, "/health/ready", READY_SECS)
 
 
 async def _drain(fleet: Fleet) -> None:
@@ -133,7 +133,7 @@ async def _drain(fleet: Fleet) -> None:
         async def nothing_open() -> bool:
             return not (await service.get(WITHOUT_WALLETS))["open_slots"]
 
-        await until(nothing_open, DRAIN_SECS, "every slot settled")
+        await until(nothing_open, "every slot settled", DRAIN_SECS)
         assert await service.terminate() == 0, service.output[-2000:]
 
 

@@ -88,7 +88,7 @@ async def _everybody_acts(fleet: MoneyFleet, service: ServiceProcess) -> None:
         await asyncio.sleep(1.0)  # a list of all wallets is work that is not measured, and not for nothing either
         return bool(acted >= ACTED_SHARE * len(found))
 
-    await until(acted, ACT_SECS, "wallets have acted")
+    await until(acted, "wallets have acted", ACT_SECS)
 
 
 async def _extract(fleet: MoneyFleet, service: ServiceProcess) -> list[str]:

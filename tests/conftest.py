@@ -12,7 +12,7 @@ from ghostfleet.devnet.process import Devnet
 from tests.findings import Finding
 
 DETERMINISTIC = ("unit", "simulation", "docs", "deploy")
-"""Folders whose tests know no real time: what fails once there has failed."""
+"""Folders whose tests know no real time, unless they ask for anvil: what fails once there has failed."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,7 +21,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Nobody is unlucky with a promise: what shows one broken raises Finding, and is not run again.
     """
     for item in items:
-        if item.path.relative_to(Path(__file__).parent).parts[0] not in DETERMINISTIC:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder not in DETERMINISTIC or item.get_closest_marker("anvil"):
             item.add_marker(pytest.mark.flaky(reruns=1, rerun_except=Finding))
 
 
