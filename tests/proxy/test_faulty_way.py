@@ -43,8 +43,8 @@ async def test_each_kind_of_fault_happens(anvil: Devnet):
     async def meets(kind: str) -> None:
         async with running_proxy(anvil.url, seed=1, faults=f"{kind}=0.5") as proxy:
             await proxy.switch(on=False)
-            whole = await asked(proxy)
-            assert whole is not None
+            whole = await asked(proxy, 60.0)
+            assert whole is not None, kind
             assert [entry["result"] for entry in json.loads(whole[1])] == ["0x7a69"] * 30
             await proxy.switch(on=True)
             answers = await asyncio.gather(*(asked(proxy, 2.0 if kind == "late" else 10.0) for _ in range(12)))
