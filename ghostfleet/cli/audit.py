@@ -113,7 +113,10 @@ def transactions(
     as_json: AsJson = False,
 ) -> None:
     """Every attempt ever signed, a line each, oldest first."""
-    found = asked(context, lambda log: _collect(every_transaction(log, wallet, status), limit))
+    from ghostfleet.store.queries import MAX_PAGE_ROWS, TransactionQuery, every
+
+    query = TransactionQuery(wallet=wallet, statuses=_known_status(status), limit=MAX_PAGE_ROWS)
+    found = asked(context, lambda log: _collect(every(log.transactions, query), limit))
     if as_json:
         for row in found:
             print_json(transaction_line(row))
@@ -128,10 +131,10 @@ def export(
 ) -> None:
     """The log as JSON lines with its hashes, as /audit/export gives it."""
     from ghostfleet.http.audit import export_line
-    from ghostfleet.store.queries import MAX_PAGE_ROWS, EventQuery
+    from ghostfleet.store.queries import MAX_PAGE_ROWS, EventQuery, every
 
     async def lines(log: "EventLog") -> None:
-        async for row in _rows(log, EventQuery(cursor=after, limit=MAX_PAGE_ROWS)):
+        async for row in every(log.rows, EventQuery(cursor=after, limit=MAX_PAGE_ROWS)):
             print_line(export_line(row).decode().rstrip("\n"))
 
     asked(context, lines)
@@ -191,32 +194,6 @@ def transaction_line(row: "TransactionRow") -> JsonObject:
     }
 
 
-async def _rows(log: "EventLog", query: "EventQuery") -> "AsyncIterator[EventRow]":
-    while True:
-        page = await log.rows(query)
-        for row in page.items:
-            yield row
-        if page.next is None:
-            return
-        query = msgspec.structs.replace(query, cursor=page.next)
-
-
-async def every_transaction(
-    log: "EventLog", wallet: str | None = None, status: str | None = None
-) -> "AsyncIterator[TransactionRow]":
-    """Every attempt ever signed, oldest first."""
-    from ghostfleet.store.queries import MAX_PAGE_ROWS, TransactionQuery
-
-    query = TransactionQuery(wallet=wallet, statuses=_known_status(status), limit=MAX_PAGE_ROWS)
-    while True:
-        page = await log.transactions(query)
-        for row in page.items:
-            yield row
-        if page.next is None:
-            return
-        query = msgspec.structs.replace(query, cursor=page.next)
-
-
 async def _collect(items: AsyncIterator[T], limit: int) -> list[T]:
     found: list[T] = []
     async for item in items:
@@ -226,13 +203,18 @@ async def _collect(items: AsyncIterator[T], limit: int) -> list[T]:
     return found
 
 
+async def _rows(log: "EventLog", query: "EventQuery", limit: int) -> "list[EventRow]":
+    from ghostfleet.store.queries import MAX_PAGE_ROWS, every
+
+    return await _collect(every(log.rows, msgspec.structs.replace(query, limit=min(limit, MAX_PAGE_ROWS))), limit)
+
+
 async def _print_events(log: "EventLog", query: "EventQuery", limit: int, as_json: bool) -> None:
-    _print_rows(await _collect(_rows(log, msgspec.structs.replace(query, limit=min(limit, 1000))), limit), as_json)
+    _print_rows(await _rows(log, query, limit), as_json)
 
 
 async def _print_latest(log: "EventLog", query: "EventQuery", limit: int, as_json: bool) -> None:
-    found = await _collect(_rows(log, msgspec.structs.replace(query, limit=min(limit, 1000))), limit)
-    _print_rows(found[::-1], as_json)
+    _print_rows((await _rows(log, query, limit))[::-1], as_json)
 
 
 def _print_rows(rows: "list[EventRow]", as_json: bool) -> None:

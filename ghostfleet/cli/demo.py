@@ -115,12 +115,12 @@ async def _watch(
 
 async def _compared(up: "Running", settings: "Loaded", engine: str) -> JsonObject:
     """End in order, and ask the chain about everything that the log says."""
-    from ghostfleet.cli.audit import every_transaction
     from ghostfleet.operations.reconcile import ON_CHAIN, reconcile
+    from ghostfleet.store.queries import MAX_PAGE_ROWS, TransactionQuery, every
 
     await _calmed(up)
     wallets = up.live.state.wallets
-    attempts = [row async for row in every_transaction(up.log)]
+    attempts = [row async for row in every(up.log.transactions, TransactionQuery(limit=MAX_PAGE_ROWS))]
     found = await reconcile(attempts, {name: wallet.address for name, wallet in wallets.items()}, frozenset(), up.chain)
     verified = await up.log.verify()
     totals = [wallet.totals for wallet in wallets.values()]

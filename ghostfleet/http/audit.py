@@ -35,7 +35,7 @@ from ghostfleet.http.story import STORY_SCHEMA, transaction
 from ghostfleet.operations.errors import errors_between, errors_document
 from ghostfleet.store.errors import ArchiveMissing
 from ghostfleet.store.log import EventLog
-from ghostfleet.store.queries import EventQuery, Page
+from ghostfleet.store.queries import EventQuery, Page, every
 from ghostfleet.store.rows import EventRow
 from ghostfleet.telemetry.moments import iso
 
@@ -120,7 +120,7 @@ async def wallet_at(log: EventLog, wallet: str, at: int) -> tuple[wallets.Wallet
     """
     state: wallets.Wallet | None = None
     position = 0
-    async for row in rows(log, EventQuery(wallet=wallet, limit=FOLD_PAGE_ROWS)):
+    async for row in every(log.rows, EventQuery(wallet=wallet, limit=FOLD_PAGE_ROWS)):
         if (row.position if at <= MAX_POSITION else row.time_us) > at:
             break
         if state is None and row.version > 1:
@@ -128,18 +128,6 @@ async def wallet_at(log: EventLog, wallet: str, at: int) -> tuple[wallets.Wallet
         state = wallets.evolve(state, log.decode(row))
         position = row.position
     return state, position
-
-
-async def rows(log: EventLog, query: EventQuery) -> AsyncIterator[EventRow]:
-    """Every row of a query, page after page."""
-    while True:
-        page = await log.rows(query)
-        for row in page.items:
-            yield row
-        if page.next is None:
-            return
-        query = msgspec.structs.replace(query, cursor=page.next)
-        await asyncio.sleep(0)
 
 
 async def export(ask: Ask) -> Response:

@@ -1,9 +1,7 @@
 """The whole story of one transaction: who decided what, why, with which bytes it was tried, what went wrong, how it ended."""
 
-import asyncio
 from collections.abc import Sequence
 
-import msgspec
 from starlette.responses import Response
 
 from ghostfleet.domain import events as ev
@@ -12,7 +10,7 @@ from ghostfleet.http.contract import MAX_PAGE_ROWS, Ask
 from ghostfleet.http.health import json_response
 from ghostfleet.http.problems import Problem
 from ghostfleet.store.log import EventLog
-from ghostfleet.store.queries import EventQuery
+from ghostfleet.store.queries import EventQuery, every
 from ghostfleet.telemetry.moments import iso
 
 MAX_STORY_EVENTS = 5000
@@ -87,17 +85,13 @@ def _missing(log: EventLog) -> JsonObject:
 async def read(log: EventLog, query: EventQuery, most: int) -> list[ev.Recorded]:
     """The events of a query that this release knows, up to `most`, page after page."""
     found: list[ev.Recorded] = []
-    while True:
-        page = await log.rows(query)
-        found += [
-            recorded
-            for recorded in (log.decode(row) for row in page.items)
-            if not isinstance(recorded.event, ev.UnknownEvent)
-        ]
-        if page.next is None or len(found) >= most:
-            return found[:most]
-        query = msgspec.structs.replace(query, cursor=page.next)
-        await asyncio.sleep(0)
+    async for row in every(log.rows, query):
+        recorded = log.decode(row)
+        if not isinstance(recorded.event, ev.UnknownEvent):
+            found.append(recorded)
+        if len(found) >= most:
+            break
+    return found
 
 
 def told(recorded: ev.Recorded) -> JsonObject:

@@ -36,7 +36,7 @@ from ghostfleet.operations.wishes import (
     funding,
 )
 from ghostfleet.store.log import EventLog
-from ghostfleet.store.queries import MAX_PAGE_ROWS, EventQuery
+from ghostfleet.store.queries import MAX_PAGE_ROWS, EventQuery, every
 
 MAX_WAITING_TOLD = 20
 """Wallets that wait, named in one answer; the number is of all."""
@@ -182,17 +182,13 @@ class OperationDesk:
         query = EventQuery(
             correlation=operation_id, types=("OperationWalletDone", "OperationFinished"), limit=MAX_PAGE_ROWS
         )
-        while True:
-            page = await self._log.rows(query)
-            for row in page.items:
-                event = self._log.decode(row).event
-                if isinstance(event, ev.OperationWalletDone):
-                    lines[event.wallet] = event.result
-                elif isinstance(event, ev.OperationFinished):
-                    ended = event
-            if page.next is None:
-                return lines, ended
-            query = msgspec.structs.replace(query, cursor=page.next)
+        async for row in every(self._log.rows, query):
+            event = self._log.decode(row).event
+            if isinstance(event, ev.OperationWalletDone):
+                lines[event.wallet] = event.result
+            elif isinstance(event, ev.OperationFinished):
+                ended = event
+        return lines, ended
 
     async def _obey(self, command: AdminCommand, effects: Callable[[Candidate, int], list[ev.NewEvent]]) -> Obeyed:
         try:

@@ -1,14 +1,11 @@
 """Which errors did the fleet have between two moments? Read from the log, newest first, for as far back as was asked."""
 
-import asyncio
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from ghostfleet.domain.breakdown import ERROR_TYPES, WAYS, Counted, Group, add, by
 from ghostfleet.domain.events import UnknownEvent
 from ghostfleet.domain.values import JsonObject
-from ghostfleet.store.queries import MAX_PAGE_ROWS, EventQuery
+from ghostfleet.store.queries import MAX_PAGE_ROWS, EventQuery, pages
 from ghostfleet.telemetry.moments import iso
 
 if TYPE_CHECKING:
@@ -21,18 +18,15 @@ async def errors_between(log: "EventLog", since_us: int, until_us: int) -> dict[
     The end of the reading is a whole page of older events, so that a clock that once jumped back does not cut it short.
     """
     groups: dict[Group, Counted] = {}
-    query = EventQuery(types=ERROR_TYPES, descending=True, limit=MAX_PAGE_ROWS)
-    while True:
-        page = await log.rows(query)
+    async for page in pages(log.rows, EventQuery(types=ERROR_TYPES, descending=True, limit=MAX_PAGE_ROWS)):
         inside = [row for row in page.items if since_us <= row.time_us < until_us]
         for row in inside:
             recorded = log.decode(row)
             if not isinstance(recorded.event, UnknownEvent):
                 add(groups, recorded)
-        if page.next is None or (page.items and all(row.time_us < since_us for row in page.items)):
-            return groups
-        query = msgspec.structs.replace(query, cursor=page.next)
-        await asyncio.sleep(0)
+        if page.items and all(row.time_us < since_us for row in page.items):
+            break
+    return groups
 
 
 def errors_document(groups: dict[Group, Counted], since_us: int, until_us: int) -> JsonObject:

@@ -1,5 +1,7 @@
 """What may be asked of the log, and what comes back: pages of rows and of transactions."""
 
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Generic, Literal, TypeVar
 
 import msgspec
@@ -72,6 +74,27 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     next: int | None = None
     missing: tuple[str, ...] = ()
     """What the answer lacks: in archive files that are not at hand."""
+
+
+Query = TypeVar("Query", EventQuery, TransactionQuery)
+
+
+async def pages(ask: Callable[[Query], Awaitable[Page[T]]], query: Query) -> AsyncIterator[Page[T]]:
+    """Page after page of a query's answer, `pages(log.rows, EventQuery(...))`. Between two of them others have their turn."""
+    while True:
+        page = await ask(query)
+        yield page
+        if page.next is None:
+            return
+        query = msgspec.structs.replace(query, cursor=page.next)
+        await asyncio.sleep(0)
+
+
+async def every(ask: Callable[[Query], Awaitable[Page[T]]], query: Query) -> AsyncIterator[T]:
+    """Whatever answers a query, one after the other: `every(log.transactions, TransactionQuery(...))`."""
+    async for page in pages(ask, query):
+        for item in page.items:
+            yield item
 
 
 def checked_limit(limit: int) -> int:

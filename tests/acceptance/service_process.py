@@ -31,7 +31,7 @@ from ghostfleet.domain.values import Address, Call, Fees, Hash, Signed, Unsigned
 from ghostfleet.keys.keystore import open_keystore, read_keystore
 from ghostfleet.keys.secret import Secret
 from ghostfleet.store.log import EventLog, open_log
-from ghostfleet.store.queries import MAX_PAGE_ROWS, TransactionQuery, TransactionRow
+from ghostfleet.store.queries import MAX_PAGE_ROWS, TransactionQuery, TransactionRow, every
 
 GHOST_FLEET = Path(sys.executable).with_name("ghost-fleet")
 SINK = Address(b"acceptance test sink")
@@ -293,15 +293,8 @@ class Fleet:
 
     async def attempts(self) -> list[TransactionRow]:
         """Every attempt ever signed, oldest first."""
-        found: list[TransactionRow] = []
         async with self.log() as log:
-            cursor: int | None = None
-            while True:
-                page = await log.transactions(TransactionQuery(cursor=cursor, limit=MAX_PAGE_ROWS))
-                found += page.items
-                cursor = page.next
-                if cursor is None:
-                    return found
+            return [row async for row in every(log.transactions, TransactionQuery(limit=MAX_PAGE_ROWS))]
 
     async def see(
         self,

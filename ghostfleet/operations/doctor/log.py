@@ -12,7 +12,7 @@ from ghostfleet.operations.doctor.finding import Finding, green, red, yellow
 from ghostfleet.operations.doctor.patient import Patient
 from ghostfleet.store.lock import holder_of
 from ghostfleet.store.log import open_log
-from ghostfleet.store.queries import MAX_PAGE_ROWS, EventQuery
+from ghostfleet.store.queries import MAX_PAGE_ROWS, EventQuery, pages
 from ghostfleet.store.verification import chain_fault
 from ghostfleet.telemetry.moments import clock_time, span
 
@@ -82,10 +82,8 @@ async def hash_chain(patient: Patient) -> Finding:
 async def _walk(log: "EventLog") -> Finding:
     """Backwards from the head, page by page: each row against the one before it."""
     since_us, until = time.time_ns() // 1000 - DAY_US, time.monotonic() + CHAIN_SECS
-    query = EventQuery(descending=True, limit=MAX_PAGE_ROWS)
     checked, newer = 0, None
-    while True:
-        page = await log.rows(query)
+    async for page in pages(log.rows, EventQuery(descending=True, limit=MAX_PAGE_ROWS)):
         for row in page.items:
             if newer is not None and (fault := chain_fault(newer, row.position, row.hash)):
                 return red(
@@ -97,15 +95,13 @@ async def _walk(log: "EventLog") -> Finding:
             checked += 1
             if row.time_us < since_us:
                 return green("hash chain", f"the last {checked - 1} events, those of a day, fit their hashes")
-        if page.next is None:
-            return green("hash chain", f"all {checked} events fit their hashes")
-        if time.monotonic() >= until:
+        if page.next is not None and time.monotonic() >= until:
             return yellow(
                 "hash chain",
                 f"the last {checked} events fit their hashes; those of a whole day take longer than {CHAIN_SECS:g} s",
                 "ghost-fleet audit verify looks at all of them.",
             )
-        query = EventQuery(descending=True, limit=MAX_PAGE_ROWS, cursor=page.next)
+    return green("hash chain", f"all {checked} events fit their hashes")
 
 
 async def breakers(patient: Patient) -> Finding:

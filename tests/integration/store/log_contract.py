@@ -13,7 +13,7 @@ from ghostfleet.domain.events import FLEET_STREAM, NewEvent, Recorded
 from ghostfleet.errors import BadInput
 from ghostfleet.store.errors import EventUnwritable, LogUnavailable, VersionConflict
 from ghostfleet.store.log import EventLog
-from ghostfleet.store.queries import EventQuery, TransactionQuery, TransactionRow
+from ghostfleet.store.queries import EventQuery, TransactionQuery, TransactionRow, every
 from ghostfleet.store.rows import GENESIS, LogHead
 
 OpenAgain = Callable[[], AbstractAsyncContextManager[EventLog]]
@@ -226,14 +226,7 @@ class LogContract:
     async def test_pages_meet_without_gap_or_overlap(self, log: EventLog) -> None:
         await log.append([*a_day(), *(signed("w3", n) for n in range(1, 8))], time_us=T0_US)
         for descending in (False, True):
-            seen: list[int] = []
-            cursor = None
-            while True:
-                page = await log.rows(EventQuery(limit=4, cursor=cursor, descending=descending))
-                seen += [row.position for row in page.items]
-                cursor = page.next
-                if cursor is None:
-                    break
+            seen = [row.position async for row in every(log.rows, EventQuery(limit=4, descending=descending))]
             assert seen == sorted(range(1, 28), reverse=descending)
         first = await log.transactions(TransactionQuery(wallet="w3", statuses=("open",), limit=5))
         rest = await log.transactions(TransactionQuery(wallet="w3", limit=5, cursor=first.next))
