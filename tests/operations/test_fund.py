@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900), pytest.mark.parametri
 
 
 async def test_what_is_named_arrives_and_the_same_again_pays_nobody_twice(fleet: MoneyFleet):
-    """While the service runs, not paused: its wallets may act meanwhile, so the receipts' own transfers are what counts."""
+    """While the service runs, paused: nobody else spends what arrives."""
     amounts = ("--from", "treasury", "--native", "0.05ether", "--token", "DATA=100")
     async with fleet.service(settings={"safety.global_pause": True}) as service:
         await service.ready()

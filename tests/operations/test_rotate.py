@@ -39,6 +39,7 @@ async def test_through_the_service_new_wallets_act_and_old_keys_are_gone(fleet: 
             "wallet-003": True,
             **dict.fromkeys(table["new"], True),
         }
+        await service.settled()
     for name in ("wallet-001", "wallet-002"):
         assert (await fleet.native(fleet.wallets[name]), await fleet.data(fleet.wallets[name])) == (0, 0)
     await fleet.agrees()
