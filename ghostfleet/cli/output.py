@@ -69,6 +69,15 @@ def _to_stderr(kind: str, message: str) -> None:
 
 
 def _inline(value: object) -> str:
+    """In a line: a small object as words ("position 251"), a list of plain values with commas, what is deeper as JSON."""
     if isinstance(value, str):
         return value
+    if isinstance(value, dict) and _plain(value.values()):
+        return ", ".join(f"{key} {_inline(it)}".rstrip() for key, it in value.items())
+    if isinstance(value, list) and _plain(value):
+        return ", ".join(map(_inline, value))
     return "" if value is None else encode_json(value).decode()
+
+
+def _plain(values: Iterable[object]) -> bool:
+    return not any(isinstance(it, dict | list) for it in values)

@@ -36,15 +36,17 @@ ENDPOINT = {
 
 
 def test_a_line_a_wallet_says_what_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    show_status({"paused": False, "open_slots": 1, "wallets": [WALLET], "endpoints": [ENDPOINT]})
+    head = {"paused": False, "log": {"position": 251}, "open_slots": 1, "in_flight": {"requests": 2, "transactions": 0}}
+    show_status({**head, "operations": [], "wallets": [WALLET], "endpoints": [ENDPOINT]})
     said = capsys.readouterr().out
-    assert "paused: false" in said
+    for line in ("paused: false", "log: position 251", "in_flight: requests 2, transactions 0", "operations: "):
+        assert line in said.splitlines()
     (line,) = [it for it in said.splitlines() if it.startswith("wallet-001")]
     assert line.split() == [
         *("wallet-001", "whale", "tripped", "0.998564481121481666", "ETH", "13", "1", "11", "1", "2"),
         *("2026-02-03T04:05:07Z", "reverted:", "LevelAtCapacity"),
     ]
-    assert "{" not in said
+    assert not set("{[") & set(said)
     assert "1 ms" in said
 
 
