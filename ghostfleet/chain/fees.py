@@ -55,6 +55,11 @@ def bump(fees: Fees, suggestion: Fees, cap_wei: int | None, *, percent: float = 
     return Fees(max_fee_wei=max_fee, priority_fee_wei=tip)
 
 
+def one_price(fees: Fees) -> Fees:
+    """Both caps alike, as a legacy transaction has them: it outbids both of any other, and what it pays is known to the wei."""
+    return Fees(max_fee_wei=fees.max_fee_wei, priority_fee_wei=fees.max_fee_wei)
+
+
 def _raised(wei: int, percent: float) -> int:
     """At least the percentage more, rounded up, and at least 1 wei."""
     thousandths = round(max(percent, MIN_BUMP_PERCENT) * 10)

@@ -49,6 +49,9 @@ async def replacement(
     `in_any_case`: where no higher fee may be signed, at the same one. A node that has the older bytes keeps these, and they land
     when fees fall; one that has not takes the new ones. Either way the nonce is used in the end.
 
+    A node that calls ours an underpriced replacement has other bytes at this nonce, maybe a stranger's, and maybe a legacy
+    transaction, whose one price is both caps: no tip that follows the market would ever outbid it, so ours has one price too.
+
     What the settings no longer name may be signed to once more: the wallet's signature over this very call is out already, and
     another one at the same nonce gives nobody anything new.
     """
@@ -58,6 +61,8 @@ async def replacement(
     fees: Fees | None = suggestion
     if not over_a_nodes_cap:
         fees = fees_.bump(newest.fees, suggestion, rules.max_fee_cap_wei, percent=rules.bump_percent)
+        if fees is not None and refused is AnswerClass.REPLACEMENT_UNDERPRICED:
+            fees = fees_.one_price(fees)
     if fees is None and in_any_case:
         fees = newest.fees
     if fees is None:
@@ -69,7 +74,7 @@ async def replacement(
         call = giveaway(wallet)
         gas = await _gas_of(world, wallet, call)
     elif slot.kind == SWEEP:
-        fees = Fees(fees.max_fee_wei, fees.max_fee_wei)
+        fees = fees_.one_price(fees)
         outlay_wei = call.value_wei + gas * newest.fees.max_fee_wei
         if refused is AnswerClass.INSUFFICIENT_FUNDS:
             outlay_wei = min(outlay_wei, await world.chain.balance(wallet.address))

@@ -7,10 +7,11 @@ killed between any two steps and goes on by being asked again.
 from collections.abc import Iterator
 
 from ghostfleet.chain.edge import RpcRefused
+from ghostfleet.chain.fees import one_price
 from ghostfleet.domain.operating import OPERATIONS_PLUGIN
 from ghostfleet.domain.operation import MAX_TRIES, NATIVE, Operation, Step
 from ghostfleet.domain.slot import SWEEP
-from ghostfleet.domain.values import Address, AnswerClass, Call, Fees, JsonObject
+from ghostfleet.domain.values import Address, AnswerClass, Call, JsonObject
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.duties import Do, Done, Errand, Later, Refuse, Wish
 from ghostfleet.engine.signing import estimate_gas, gas_for
@@ -128,7 +129,7 @@ class ExtractDuty:
             plugin=OPERATIONS_PLUGIN,
             action=action,
             observation={"native_wei": found.native_wei},
-            fees=Fees(fees.max_fee_wei, fees.max_fee_wei),
+            fees=one_price(fees),
         )
 
 

@@ -98,6 +98,25 @@ def test_any_bump_outbids_by_a_tenth_rounded_up_and_stays_under_the_cap(
     assert cap is None or new.max_fee_wei <= cap
 
 
+@broken_by(lambda: patch.object(fees, "one_price", lambda ours: ours))
+def test_a_strangers_legacy_transaction_that_no_block_takes_is_outbid() -> None:
+    """smartcontractkit/chainlink pull 2509: bumps below the node's minimum, here what a stranger offered, as the simulator found.
+
+    Its tip is higher than ours would have been after all its bumps, and it sits below the base fee and keeps the nonce.
+    """
+    stage = Stage(fees={"min_priority_fee_wei": 1})
+
+    def pushed_out(_: ev.BroadcastAccepted) -> None:
+        stage.from_outside(1, max_fee_wei=4 * GWEI, tip_wei=4 * GWEI)
+        stage.chain.jump_fees(10)
+
+    stage.when(ev.BroadcastAccepted, pushed_out, where=lambda it: it.nonce == 1)
+    stage.play()
+    assert AnswerClass.REPLACEMENT_UNDERPRICED in {it.error_class for it in stage.events(ev.BroadcastFailed)}
+    assert stage.mined()[1].hash in {it.hash for it in stage.attempts_at(1) if it.purpose == "action"}
+    assert all(it.fees.priority_fee_wei <= it.fees.max_fee_wei for it in stage.events(ev.TransactionSigned))
+
+
 class Strict(Node):
     """Refuses what does not pay the next block's base fee, as nodes do."""
 

@@ -101,6 +101,8 @@ class Pool:
 
     def offer(self, tx: Tx) -> str:
         """Empty when it is in; else why not, in a node's words."""
+        if tx.body.fees.priority_fee_wei > tx.body.fees.max_fee_wei:
+            return "max priority fee per gas higher than max fee per gas"
         key = (tx.sender, tx.nonce)
         old = self.waiting.get(key)
         if old is not None:

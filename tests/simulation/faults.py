@@ -331,12 +331,13 @@ def _outside_transaction(simulation: "Simulation", random: Random, value_wei: in
     name = random.choice([it.id for it in simulation.loaded.wallets])
     chain, address = simulation.chain, settings.ADDRESSES[name]
     ahead = 1 if random.random() < 0.1 else 0
+    max_fee_wei = chain.head.next_base_fee_wei * 20
     unsigned = Unsigned(
         chain_id=CHAIN_ID,
         nonce=chain.head.nonce(address) + ahead,
         call=Call(to=SINK, value_wei=value_wei),
         gas=TRANSFER_GAS,
-        fees=Fees(chain.head.next_base_fee_wei * 20, 10**10),
+        fees=Fees(max_fee_wei, min(10**10, max_fee_wei)),
     )
     signed = transactions.sign(unsigned, settings.KEYRING.key(WalletId(name)))
     simulation.promises.outsiders[signed.hash] = (name, unsigned.nonce)
