@@ -350,7 +350,8 @@ class FeesSettings(Section):
         ge=10,
         le=1000,
         allow_inf_nan=False,
-        description="Rise of both fees for a replacement; nodes want 10.",
+        description="Rise of both fees for a replacement; nodes want 10. "
+        "Refused as underpriced, the next one's priority fee is its max fee.",
     )
     stuck_after_secs: Secs = Field(default=30.0, description="A transaction not mined for so long gets a replacement.")
     max_attempts: int = Field(default=8, ge=1, le=100, description="Attempts for one nonce, the first included.")

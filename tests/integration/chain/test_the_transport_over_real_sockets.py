@@ -87,7 +87,7 @@ async def test_a_time_out_closes_the_connection_and_the_request_may_have_been_se
         with pytest.raises(TransportFault) as fault:
             await client.post(node.url, b"{}", timeout_secs=0.1)
         assert fault.value.sent
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await node.ended.wait()
 
 
@@ -144,7 +144,7 @@ async def test_an_answer_beyond_the_bound_is_not_read_to_its_end(monkeypatch: py
     async with server(endless) as node, transport() as client:
         with pytest.raises(TransportFault, match="more than 100000 bytes"):
             await client.post(node.url, b"{}", timeout_secs=5)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await node.ended.wait()
     assert written < 100_000_000
 

@@ -53,7 +53,7 @@ class Fixture:
 
     async def recorded(self, kind: type[ev.Event], count: int) -> list[ev.Recorded]:
         """Once the log has so many of these."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while True:
                 found = [it async for it in self.log.read() if isinstance(it.event, kind)]
                 if len(found) >= count:

@@ -62,7 +62,7 @@ async def test_a_second_process_is_refused_by_postgresql_until_the_first_is_gone
         await reader.close()
     finally:
         await kill(first)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         while True:
             try:
                 log = await open_log(postgres_url)
