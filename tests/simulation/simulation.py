@@ -1,7 +1,7 @@
 """One seed, from genesis to the last check: runs of the service one after the other, faults, and then quiet."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -380,12 +380,14 @@ class Simulation:
         """Retired wallets of which the log says that their open transaction needs their key."""
         wallets, off = self.promises.shadow.wallets, {it.id for it in self.next_loaded.wallets if not it.enabled}
         open_ = {name for name in off if name in wallets and wallets[name].pending}
-        recorded = (CODEC.decode(row) for commit in self.disk.durable for row in commit.rows) if open_ else ()
-        return {
-            it.wallet
-            for it in recorded
-            if it.wallet in open_ and isinstance(it.event, ErrorRecorded) and it.event.error_class == "no_key"
-        }
+        return {name for name, error in self.errors_of(open_) if error.error_class == "no_key"}
+
+    def errors_of(self, wallets: Collection[str]) -> Iterator[tuple[str, ErrorRecorded]]:
+        """What the log says went wrong with these wallets, oldest first."""
+        for commit in self.disk.durable if wallets else ():
+            for recorded in (CODEC.decode(row) for row in commit.rows):
+                if recorded.wallet in wallets and isinstance(recorded.event, ErrorRecorded):
+                    yield recorded.wallet, recorded.event
 
     def _missing(self) -> str:
         """What is not well yet; empty when everything is."""

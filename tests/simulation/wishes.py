@@ -39,6 +39,8 @@ class Wishes:
         self._random = simulation.universe.random("wishes")
         self._asked: list[Extraction | Funding] = []
         self._payments = self._gifts = 0
+        self._paid_for: set[tuple[str, int]] = set()
+        """Wallets and nonces of sweeps that got gas money."""
         self._last: list[Extraction | Funding] = []
         """Those of the quiet time which have not begun yet."""
 
@@ -125,9 +127,25 @@ class Wishes:
         calm = simulation.universe.now - (simulation.quiet_since or 0.0) > CALM_SECS
         for wish in self._last[:1] if calm else ():
             simulation.ask("same", str(self._asked.index(wish)))
+        self._pay_for_sweeps()
         if not open_ and not self._last:
             self._empty()
             self.help_the_poor()
+
+    def _pay_for_sweeps(self) -> None:
+        """Who reads that a sweep cannot pay for its gas sends some, once: an earlier sweep may have taken all there was."""
+        simulation = self._simulation
+        sweeping = {
+            name: wallet.pending[0].nonce
+            for name, wallet in simulation.promises.shadow.wallets.items()
+            if wallet.pending and wallet.pending[0].sweeps and (name, wallet.pending[0].nonce) not in self._paid_for
+        }
+        for name in {
+            name for name, error in simulation.errors_of(sweeping) if "that a sweep has left" in error.message
+        }:
+            self._paid_for.add((name, sweeping[name]))
+            self._gifts += 1
+            simulation.chain.credit(settings.ADDRESSES[name], PAYMENT_WEI - self._gifts)
 
     async def go_on(self, running: Running, command: AdminCommand) -> None:
         """The same wish once more, as the log has it. Raises GhostFleetError."""
