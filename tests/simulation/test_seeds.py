@@ -110,7 +110,9 @@ def test_another_seed_gives_other_bytes() -> None:
             None,
             id="a sweep of a drained wallet moves what is left",
         ),
-        pytest.param(37216, None, id="a sweep after which nothing is left for another one's gas ends once that is paid"),
+        pytest.param(
+            37216, None, id="a sweep after which nothing is left for another one's gas ends once that is paid"
+        ),
         pytest.param(2354, None, id="a retired wallet whose key is named again settles what it left open"),
     ],
 )
