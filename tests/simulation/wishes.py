@@ -10,6 +10,7 @@ import msgspec
 
 from ghostfleet.assembly import Running
 from ghostfleet.domain.operation import Operation
+from ghostfleet.domain.values import Address
 from ghostfleet.engine.ports import AdminCommand
 from ghostfleet.operations.wishes import Cancellation, Extraction, Funding, Wish
 from tests.simulation import settings
@@ -91,14 +92,12 @@ class Wishes:
         )
 
     def help_the_poor(self) -> None:
-        """A colleague gives some to wallets that are empty, now and then; less each time, so that no two sweeps of such a gift
-        look like one done twice."""
+        """A colleague gives some to wallets that are empty, now and then."""
         chain = self._simulation.chain
         for name in self._simulation.promises.shadow.wallets:
             address = settings.ADDRESSES.get(name)
             if address is not None and chain.head.balance(address) < POOR_WEI:
-                self._gifts += 1
-                chain.credit(address, PAYMENT_WEI - self._gifts)
+                self._give(address)
 
     # --- when faults have stopped --------------------------------------------------------------------------------------
 
@@ -140,12 +139,15 @@ class Wishes:
             for name, wallet in simulation.promises.shadow.wallets.items()
             if wallet.pending and wallet.pending[0].sweeps and (name, wallet.pending[0].nonce) not in self._paid_for
         }
-        for name in {
-            name for name, error in simulation.errors_of(sweeping) if "that a sweep has left" in error.message
-        }:
+        poor = {name for name, error in simulation.errors_of(sweeping) if "that a sweep has left" in error.message}
+        for name in sorted(poor):
             self._paid_for.add((name, sweeping[name]))
-            self._gifts += 1
-            simulation.chain.credit(settings.ADDRESSES[name], PAYMENT_WEI - self._gifts)
+            self._give(settings.ADDRESSES[name])
+
+    def _give(self, address: Address) -> None:
+        """Less each time, so that no two sweeps of such a gift look like one done twice."""
+        self._gifts += 1
+        self._simulation.chain.credit(address, PAYMENT_WEI - self._gifts)
 
     async def go_on(self, running: Running, command: AdminCommand) -> None:
         """The same wish once more, as the log has it. Raises GhostFleetError."""
