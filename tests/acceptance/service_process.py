@@ -139,7 +139,7 @@ class ServiceProcess:
         """SIGTERM. Returns the exit code; fails after END_SECS."""
         if self.process.returncode is None:
             self.process.terminate()
-        return await self.ended(END_SECS)
+        return await self.ended()
 
     async def kill(self) -> None:
         """SIGKILL."""

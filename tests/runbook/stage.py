@@ -17,7 +17,7 @@ from typing import Any
 
 from ghostfleet.domain.values import Address
 from ghostfleet.operations.holdings import TRANSFER
-from tests.acceptance.service_process import GHOST_FLEET, listening_port
+from tests.acceptance.service_process import GHOST_FLEET, READY_SECS, listening_port
 from tests.operations.stage import SAFE, TREASURY, TREASURY_KEY
 from tests.runbook.exceptions import NOT_RUN, WRITTEN_OTHERWISE
 from tests.runbook.lines import ROOT, RUNBOOK, Line, looks_like, procedures
@@ -25,7 +25,6 @@ from tests.runbook.lines import ROOT, RUNBOOK, Line, looks_like, procedures
 ENGINE = Path(__file__).with_name("engine.py")
 CAST = ROOT / "node_modules" / ".bin"
 LINE_SECS = 180.0
-READY_SECS = 180.0
 ANSWER_SECS = 60.0
 FOLLOW_SECS = 1.0
 """How long a line that follows something is watched."""

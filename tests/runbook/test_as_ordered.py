@@ -7,10 +7,11 @@ import pytest
 
 from ghostfleet.keys.keystore import open_keystore, read_keystore
 from ghostfleet.keys.secret import Secret
+from tests.acceptance.service_process import READY_SECS
 from tests.operations.stage import TREASURY_KEY
 from tests.releases.previous_release import PREVIOUS, REPOSITORY, build_release
 from tests.runbook.lines import AS_ORDERED
-from tests.runbook.stage import READY_SECS, TREASURY_TABLE, Stage
+from tests.runbook.stage import TREASURY_TABLE, Stage
 
 pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900)]
 LOOKS = 100

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.runbook.stage import READY_SECS, Stage
+from tests.acceptance.service_process import READY_SECS
+from tests.runbook.stage import Stage
 
 pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900)]
 POOR = "wallet-001"
