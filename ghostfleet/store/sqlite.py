@@ -31,8 +31,9 @@ READ_SECS = 20.0
 """A read that takes longer is ended. Reads of the whole log, at a start and by `audit verify`, take what they take."""
 STEPS_A_LOOK = 1_000_000
 """SQLite's instructions between two looks at the clock: some hundredths of a second."""
-ROWS_A_STATEMENT = 50
-"""Every statement takes the interpreter's lock twice; beside a busy event loop that can cost 5 ms each time."""
+ROWS_A_STATEMENT = (256, 64, 16, 4, 1)
+"""Inserts of so many rows at once, the largest that fits first: every statement takes the interpreter's lock twice, and waits for
+it beside a busy event loop."""
 UNDECODABLE = "Could not decode to UTF-8"
 
 
@@ -230,13 +231,15 @@ def _problem(error: BaseException, place: str) -> GhostFleetError | None:
 
 
 def _insert(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    many = len(rows) - len(rows) % ROWS_A_STATEMENT if sql.startswith("INSERT") else 0
-    if many:
-        wide = dialect.wide(sql, ROWS_A_STATEMENT)
-        for start in range(0, many, ROWS_A_STATEMENT):
-            connection.execute(wide, list(chain.from_iterable(rows[start : start + ROWS_A_STATEMENT])))
-    if many < len(rows):
-        connection.executemany(sql, rows[many:])
+    if not sql.startswith("INSERT"):
+        connection.executemany(sql, rows)
+        return
+    done = 0
+    for many in ROWS_A_STATEMENT:
+        wide = dialect.wide(sql, many)
+        while len(rows) - done >= many:
+            connection.execute(wide, list(chain.from_iterable(rows[done : done + many])))
+            done += many
 
 
 def _run(connection: sqlite3.Connection, steps: Steps) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -200,6 +201,18 @@ class LogContract:
         before = await attempts(log)
         await log.rebuild_projections()
         assert await attempts(log) == before
+        assert (await log.verify()).ok
+
+    async def test_read_models_of_many_transactions_are_rebuilt_too(self, log: EventLog) -> None:
+        many = range(1, 401)  # more than any statement takes at once, and no multiple of what one takes
+        await log.append([registered("w"), *(signed("w", n) for n in many)], time_us=T0_US)
+        await log.append([mined("w", n) for n in many[:350]], time_us=T0_US)
+        await log.append([final("w", n) for n in many[:300]], time_us=T0_US)
+        statuses = Counter([row.status async for row in every(log.transactions, TransactionQuery(limit=1000))])
+        assert statuses == {"final": 300, "mined": 50, "open": 50}
+        before = [row async for row in every(log.transactions, TransactionQuery(limit=1000))]
+        await log.rebuild_projections()
+        assert [row async for row in every(log.transactions, TransactionQuery(limit=1000))] == before
         assert (await log.verify()).ok
 
     async def test_rows_are_found_by_each_filter(self, log: EventLog) -> None:
