@@ -3,6 +3,8 @@
 The default is standard output: `docker logs ... | grep` sees only that.
 """
 
+import asyncio
+import contextlib
 import logging
 import sys
 from collections.abc import Callable
@@ -16,6 +18,8 @@ from ghostfleet.telemetry.moments import iso
 LOGGER = "ghostfleet"
 MAX_LINE_CHARS = 2000
 """A node can answer anything; a log line stays one that a terminal, journald and a person can hold."""
+MAX_LINES_TOGETHER = 1_000
+"""Bounds the memory of lines that wait to be written."""
 CUT = " …[cut]"
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
 """What could start a new line or steer a terminal is shown, not obeyed."""
@@ -75,21 +79,78 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(_parts(record)).decode()
 
 
+class TogetherHandler(logging.StreamHandler[TextIO]):
+    """Lines of one moment leave in one write: a commit has hundreds of them, and each write is a call of the system.
+
+    A moment is what an event loop does without waiting. An error leaves at once, with all that waited, and so does everything
+    outside a loop. What a kill takes with it stands in the log of events.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop that will flush what waits."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.append(self.format(record))
+            loop = _running_loop()
+            if loop is None or record.levelno >= logging.ERROR or len(self._lines) >= MAX_LINES_TOGETHER:
+                self.flush()
+            elif loop is not self._loop:
+                self._loop = loop
+                loop.call_soon(self.flush_quietly)
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self.acquire()
+        try:
+            lines, self._lines = self._lines, []
+            if lines:
+                self.stream.write("\n".join(lines) + "\n")
+            super().flush()
+        finally:
+            self.release()
+
+    def flush_quietly(self) -> None:
+        """Write what waits, where anybody still reads."""
+        self._loop = None
+        with contextlib.suppress(OSError, ValueError):
+            self.flush()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 def configure_logging(level: str = "info", json: bool = False, stream: TextIO | None = None) -> Callable[[], None]:
-    """Send the `ghostfleet` logger, and no other, to `stream` (standard output). Returns what undoes it.
+    """Send the `ghostfleet` logger, and no other, to `stream` (standard output), without asking for thread and process,
+    which no line of ours names. Returns what undoes it.
 
     Raises ValueError for a level that does not exist.
     """
     logger = logging.getLogger(LOGGER)
     before = (list(logger.handlers), logger.level, logger.propagate)
-    handler = logging.StreamHandler(stream if stream is not None else sys.stdout)
+    asked = {name: getattr(logging, name) for name in ("logThreads", "logProcesses", "logMultiprocessing")}
+    for name in asked:
+        setattr(logging, name, False)
+    handler = TogetherHandler(stream if stream is not None else sys.stdout)
     handler.setFormatter(JsonFormatter() if json else HumanFormatter())
     logger.setLevel(level.upper())
     logger.handlers = [handler]
     logger.propagate = False
 
     def undo() -> None:
+        handler.flush_quietly()
         logger.handlers, logger.propagate = before[0], before[2]
         logger.setLevel(before[1])
+        for name, value in asked.items():
+            setattr(logging, name, value)
 
     return undo

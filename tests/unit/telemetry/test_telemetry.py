@@ -1,5 +1,6 @@
 """Metrics and log lines say what was recorded: every event type has its words, and what operators grep and graph stays."""
 
+import asyncio
 import io
 import json
 import logging
@@ -295,6 +296,74 @@ def test_json_lines_carry_wallet_level_and_position() -> None:
     assert (first["event"], first["position"], first["correlation"]) == ("BreakerTripped", 1, "c-1")
     assert second["message"] == "plain words"
     assert "wallet" not in second
+
+
+class Writes(io.StringIO):
+    """A stream that counts how often it is written to."""
+
+    count = 0
+
+    def write(self, text: str) -> int:
+        self.count += 1
+        return super().write(text)
+
+
+async def test_lines_of_one_moment_leave_in_one_write_and_an_error_at_once() -> None:
+    stream = Writes()
+    undo = configure_logging("info", stream=stream)
+    try:
+        logger = logging.getLogger("ghostfleet.http")
+        for number in range(3):
+            logger.info("line %d", number)
+        assert stream.getvalue() == ""
+        await asyncio.sleep(0)
+        assert (stream.count, stream.getvalue().count("\n")) == (1, 3)
+        logger.info("before")
+        logger.error("an error")
+        assert (stream.count, stream.getvalue().count("\n")) == (2, 5)
+        logger.info("the last")
+    finally:
+        undo()
+    words = [line.split(" fleet ")[1] for line in stream.getvalue().splitlines()]
+    assert words == ["line 0", "line 1", "line 2", "before", "an error", "the last"]
+
+
+def test_lines_that_a_loop_left_behind_leave_with_the_next() -> None:
+    stream = Writes()
+    undo = configure_logging("info", stream=stream)
+
+    async def last_words() -> None:
+        logging.getLogger("ghostfleet").info("last words")
+
+    try:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(last_words())
+        loop.close()
+        logging.getLogger("ghostfleet").info("outside")
+        assert stream.getvalue().count("\n") == 2
+    finally:
+        undo()
+
+
+def test_a_line_for_a_stream_that_is_closed_harms_nobody() -> None:
+    stream = io.StringIO()
+    undo = configure_logging("info", stream=stream)
+    stream.close()
+
+    async def say() -> None:
+        logging.getLogger("ghostfleet").info("into the void")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    try:
+        loop = asyncio.new_event_loop()
+        problems: list[object] = []
+        loop.set_exception_handler(lambda _loop, context: problems.append(context))
+        loop.run_until_complete(say())
+        loop.close()
+        assert problems == []
+    finally:
+        undo()
 
 
 def test_logging_is_configured_for_our_logger_only_and_can_be_undone() -> None:
