@@ -60,7 +60,7 @@ def events(
         tx=_hash(tx) if tx is not None else None,
         cursor=after,
     )
-    asked(context, lambda log: _print_events(log, query, limit, as_json))
+    asked(context, lambda log: _print_events(_knowing(log, wallet), query, limit, as_json))
 
 
 @app.command("wallet")
@@ -75,9 +75,10 @@ def wallet(
     from ghostfleet.store.queries import EventQuery
 
     if at is None:
-        asked(context, lambda log: _print_latest(log, EventQuery(wallet=name, descending=True), limit, as_json))
+        query = EventQuery(wallet=name, descending=True)
+        asked(context, lambda log: _print_latest(_knowing(log, name), query, limit, as_json))
         return
-    state = asked(context, lambda log: _wallet_at(log, name, _position_or_moment(at)))
+    state = asked(context, lambda log: _wallet_at(_knowing(log, name), name, _position_or_moment(at)))
     if state is None:
         raise BadInput(f"the log knows no wallet {name} at {at}")
     print_json(state)
@@ -116,7 +117,7 @@ def transactions(
     from ghostfleet.store.queries import MAX_PAGE_ROWS, TransactionQuery, every
 
     query = TransactionQuery(wallet=wallet, statuses=_known_status(status), limit=MAX_PAGE_ROWS)
-    found = asked(context, lambda log: _collect(every(log.transactions, query), limit))
+    found = asked(context, lambda log: _collect(every(_knowing(log, wallet).transactions, query), limit))
     if as_json:
         for row in found:
             print_json(transaction_line(row))
@@ -192,6 +193,15 @@ def transaction_line(row: "TransactionRow") -> JsonObject:
         "status": row.status,
         "block": row.block_number,
     }
+
+
+def _knowing(log: "EventLog", wallet: str | None) -> "EventLog":
+    """The log, where it knows this wallet: that nothing is found of a misspelt one would be read as that nothing happened."""
+    from ghostfleet.operations.explain import nearest
+
+    if wallet is not None and wallet not in (known := log.wallets):
+        raise BadInput(f"the log knows no wallet {wallet}; {nearest(wallet, known)}")
+    return log
 
 
 async def _collect(items: AsyncIterator[T], limit: int) -> list[T]:

@@ -43,6 +43,14 @@ async def test_it_runs_and_every_transaction_is_in_the_log_as_it_is_on_chain(fle
     assert (await fleet.command("audit", "export")).out.startswith(exported)
     timeline = await fleet.command("audit", "wallet", "wallet-001", "--json")
     assert {line["stream"] for line in timeline.lines} == {"wallet/wallet-001"}
+    for question in (
+        ("wallet", "walet-001"),
+        ("events", "--wallet", "walet-001"),
+        ("transactions", "--wallet", "walet-001"),
+    ):
+        misspelt = await fleet.command("audit", *question)
+        assert (misspelt.code, misspelt.out) == (2, "")
+        assert misspelt.err == "ghost-fleet: error: the log knows no wallet walet-001; did you mean wallet-001?\n"
     assert (await fleet.command("audit", "verify")).code == 0
     await assert_agreement(fleet)
 
