@@ -75,8 +75,10 @@ class RpcEdge:
         self._exchanges = Exchanges(self._endpoints, transport, on_exchange)
         self._queues: dict[QueueKey, deque[Call]] = {}
         self._waiting = 0
+        """Calls in the queues, and those that were let in and are on their way there."""
         self._wake = asyncio.Event()
-        self._room = asyncio.Event()
+        self._outside: deque[asyncio.Future[None]] = deque()
+        """Who waits to be let in, first come first served."""
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._open = False
 
@@ -91,7 +93,9 @@ class RpcEdge:
     async def close(self) -> None:
         """End the tasks and the connections. Calls that still wait are told to try again."""
         self._open = False
-        self._room.set()
+        for place in self._outside:
+            if not place.done():
+                place.set_exception(EndpointsUnavailable("the edge is closed"))
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -169,10 +173,11 @@ class RpcEdge:
         return outcome
 
     async def _ask(self, call: Call) -> Any:
-        if self._waiting >= MAX_WAITING or not self._open:
+        if self._waiting >= MAX_WAITING or self._outside or not self._open:
             await self._let_in()
+        else:
+            self._waiting += 1
         self._queue_of(call).append(call)
-        self._waiting += 1
         self._wake.set()
         loop = asyncio.get_running_loop()
         timer = loop.call_later(LONGEST_WAIT_SECS + call.timeout_secs, self._expire, call)
@@ -182,15 +187,30 @@ class RpcEdge:
             timer.cancel()
 
     async def _let_in(self) -> None:
-        try:
-            async with asyncio.timeout(LONGEST_WAIT_SECS):
-                while self._open and self._waiting >= MAX_WAITING:
-                    self._room.clear()
-                    await self._room.wait()
-        except TimeoutError:
-            raise EndpointsUnavailable(f"{self._waiting} calls wait already: {self._standing(None)}") from None
+        """Wait for a place among those that wait. It is counted when this returns."""
         if not self._open:
             raise EndpointsUnavailable("the edge is closed")
+        place = asyncio.get_running_loop().create_future()
+        self._outside.append(place)
+        try:
+            async with asyncio.timeout(LONGEST_WAIT_SECS):
+                await place
+        except BaseException as problem:
+            if place.done() and not place.cancelled() and place.exception() is None:
+                self._waiting -= 1  # let in at the very moment in which it gave up: the place is the next one's
+                self._wake.set()
+            if isinstance(problem, TimeoutError):
+                standing = self._standing(None)
+                raise EndpointsUnavailable(f"{self._waiting} calls wait already: {standing}") from None
+            raise
+
+    def _let_others_in(self) -> None:
+        """As many of those outside as there are places; nobody else hears of it."""
+        while self._outside and (self._outside[0].done() or self._waiting < MAX_WAITING):
+            place = self._outside.popleft()
+            if not place.done():
+                self._waiting += 1
+                place.set_result(None)
 
     def _expire(self, call: Call) -> None:
         """Its time is up while it waits; bytes of a send that are leaving have the request's own time limit."""
@@ -218,8 +238,7 @@ class RpcEdge:
             self._wake.clear()
             now = asyncio.get_running_loop().time()
             again_at = min(self._start_batches(now), self._start_probes(now))
-            if self._waiting < MAX_WAITING:
-                self._room.set()
+            self._let_others_in()
             try:
                 async with asyncio.timeout_at(None if again_at == math.inf else again_at):
                     await self._wake.wait()

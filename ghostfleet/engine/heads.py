@@ -17,6 +17,8 @@ from ghostfleet.errors import GhostFleetError, TryAgain
 
 MAX_REMEMBERED = 1024
 """Headers kept; older ones are asked for when somebody needs them."""
+WALK_BLOCKS = 16
+"""Older headers asked for at a time: each may name thousands of transactions."""
 MAX_GAP = 64
 """More new blocks than this between two polls are not walked through one by one."""
 LOOKS_AT_A_LOWER_HEAD = 10
@@ -42,6 +44,7 @@ class Heads:
         self._changed = asyncio.Event()
         self._suspected: BlockRef | None = None
         self._lower_looks = 0
+        self._walking = asyncio.Lock()
         self.generation = 0
         """Grows whenever what was canonical may no longer be."""
         self.head: Head | None = None
@@ -97,23 +100,34 @@ class Heads:
     async def _older(self, number: int) -> Head | None:
         """A header below the remembered ones, by parent hashes from them down: what another branch's node says does not fit.
 
-        None where nodes disagree. So far down that the way is too long, one answer has to do; it is not remembered.
+        None where nodes disagree. So far down that the way is too long, one answer has to do; it is not remembered. One asker
+        walks and the others wait for it: after hours without a head, every lane of a fleet wants to know of blocks down there.
         """
-        generation, lowest = self.generation, self._known[min(self._known)]
-        if lowest.number - number >= MAX_REMEMBERED:
+        if min(self._known) - number >= MAX_REMEMBERED:
             return await self._chain.head_at(number)
+        async with self._walking:
+            header = self._known[min(self._known)]
+            while header.number > number and header.number - number < MAX_REMEMBERED:
+                walked = await self._walk_down(header, max(number, header.number - WALK_BLOCKS))
+                if walked is None:
+                    return self._known.get(number)
+                header = walked
+            return self._known.get(number) or (header if header.number == number else None)
+
+    async def _walk_down(self, lowest: Head, number: int) -> Head | None:
+        """From the lowest header remembered down to `number`. None where nodes disagree, or the chain has moved meanwhile."""
+        generation = self.generation
         headers = await asyncio.gather(*(self._chain.head_at(n) for n in range(number, lowest.number)))
-        if generation != self.generation or self._known[min(self._known)] is not lowest:
-            return self._known.get(number)  # somebody else was faster, or the chain has moved
-        parent = lowest
+        if generation != self.generation:
+            return None
+        path = [lowest]
         for header in reversed(headers):
-            if header is None or header.hash != parent.parent:
+            if header is None or header.hash != path[-1].parent:
                 return None
-            parent = header
-        for header in headers:
-            if header is not None:
-                self._remember(header)
-        return parent
+            path.append(header)
+        for header in path[1:]:
+            self._remember(header)
+        return path[-1]
 
     async def _look(self, new: Head) -> None:
         """One look at the head; act on it only where it fits, or where it did not fit twice in the same way."""

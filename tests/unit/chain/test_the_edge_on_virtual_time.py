@@ -543,6 +543,71 @@ def test_more_calls_than_may_wait_are_let_in_one_after_another(monkeypatch: pyte
     virtual_time.run(story())
 
 
+def test_who_waits_outside_is_let_in_in_order_and_woken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge_module, "MAX_WAITING", 5)
+    woken: list[int] = []
+
+    async def story() -> None:
+        async with Nodes(only=well).edge() as edge:
+            let_in = edge._let_in
+
+            async def counted() -> None:
+                await let_in()
+                woken.append(edge._waiting)
+
+            edge._let_in = counted  # type: ignore[method-assign]
+            order: list[int] = []
+
+            async def ask(n: int) -> None:
+                await edge.request(f"m{n}", [])
+                order.append(n)
+
+            await asyncio.gather(*(ask(n) for n in range(200)))
+            assert order == sorted(order)
+            assert len(woken) == 195
+            assert max(woken) <= 5, "never more places than there are"
+            assert (edge._waiting, len(edge._outside)) == (0, 0)
+
+    virtual_time.run(story())
+
+
+def test_who_gives_up_outside_takes_no_place_with_him(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge_module, "MAX_WAITING", 2)
+
+    async def story() -> None:
+        nodes = Nodes(only=never)
+        async with nodes.edge() as edge:
+            stuck = [asyncio.create_task(edge.request("m", [], timeout_secs=20 + n)) for n in range(12)]
+            await asyncio.sleep(1)
+            outside = [asyncio.create_task(edge.request("m", [])) for _ in range(4)]
+            await asyncio.sleep(1)
+            assert len(edge._outside) >= 4
+            outside[0].cancel()
+            edge._outside[-1].set_result(None)  # let in ...
+            edge._waiting += 1
+            outside[-1].cancel()  # ... and gone in the same moment
+            await asyncio.gather(*stuck, *outside, return_exceptions=True)
+            nodes.set("only", well)
+            assert await asyncio.gather(*(edge.request(f"m{n}", []) for n in range(9))) == [f"m{n}" for n in range(9)]
+            assert (edge._waiting, len(edge._outside)) == (0, 0)
+
+    virtual_time.run(story())
+
+
+def test_who_waits_outside_a_closing_edge_hears_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge_module, "MAX_WAITING", 2)
+
+    async def story() -> None:
+        async with Nodes(only=never).edge() as edge:
+            asked = [asyncio.create_task(edge.request("m", [], timeout_secs=20 + n)) for n in range(12)]
+            await asyncio.sleep(1)
+            assert edge._outside
+        ends = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(it) for it in ends} == {EndpointsUnavailable}
+
+    virtual_time.run(story())
+
+
 def test_a_call_has_ended_after_its_longest_wait_and_its_own_time_limit() -> None:
     async def story() -> None:
         nodes = Nodes(only=never)

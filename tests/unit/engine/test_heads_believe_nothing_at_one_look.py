@@ -169,6 +169,70 @@ async def test_after_a_long_silence_older_blocks_are_asked_for_again(seen: list[
     assert 2 in node.asked
 
 
+class SlowNode(Node):
+    """One that answers later, and counts how many of its callers wait at a time."""
+
+    waiting = most = 0
+
+    async def head_at(self, number: int) -> Head | None:
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        await asyncio.sleep(0)
+        self.waiting -= 1
+        return await super().head_at(number)
+
+
+async def after_a_long_stop(seen: list[ChainReorganised], blocks: int) -> tuple[SlowNode, Heads]:
+    node = SlowNode(branch("a", blocks))
+    heads = watching(node, seen)
+    await look(heads, node)
+    node.asked.clear()
+    return node, heads
+
+
+async def test_after_a_long_stop_a_thousand_lanes_share_one_walk_down(seen: list[ChainReorganised]):
+    node, heads = await after_a_long_stop(seen, 800)
+    deep = [BlockRef(n, node.chain[n].hash) for n in range(90, 100) for _ in range(100)]
+    assert all(await asyncio.gather(*(heads.canonical(block) for block in deep)))
+    assert sorted(node.asked) == list(range(90, 799)), "each header once, whoever wants to know"
+    assert node.most <= heads_.WALK_BLOCKS
+
+
+async def test_a_walk_that_meets_another_branch_says_nothing_and_the_next_one_may(seen: list[ChainReorganised]):
+    node, heads = await after_a_long_stop(seen, 100)
+    whole = node.chain
+    node.chain = branch("b", 60) + whole[60:]
+    assert await asyncio.gather(*(heads.canonical(BlockRef(50, whole[50].hash)) for _ in range(3))) == [None] * 3
+    assert await heads.canonical(BlockRef(70, whole[70].hash)) is True
+    node.chain = whole
+    assert await heads.canonical(BlockRef(50, whole[50].hash)) is True
+    assert await heads.canonical(BlockRef(49, whole[48].hash)) is False
+
+
+async def test_a_reorganisation_during_a_walk_ends_it(seen: list[ChainReorganised]):
+    node, heads = await after_a_long_stop(seen, 100)
+    walk = asyncio.ensure_future(heads.canonical(BlockRef(10, node.chain[10].hash)))
+    await asyncio.sleep(0)
+    heads._lose_track()
+    assert await walk is None
+
+
+async def test_one_that_gives_up_waiting_leaves_the_walk_to_the_others(seen: list[ChainReorganised]):
+    node, heads = await after_a_long_stop(seen, 100)
+    walks = [asyncio.ensure_future(heads.canonical(BlockRef(10, node.chain[10].hash))) for _ in range(3)]
+    await asyncio.sleep(0)
+    walks[0].cancel()
+    assert await asyncio.gather(*walks[1:]) == [True, True]
+
+
+async def test_headers_below_a_full_memory_are_known_and_not_kept(seen: list[ChainReorganised]):
+    node, heads = await after_a_long_stop(seen, heads_.MAX_REMEMBERED + 300)
+    assert await heads.canonical(BlockRef(310, node.chain[310].hash)) is True
+    assert await heads.canonical(BlockRef(250, node.chain[250].hash)) is True
+    assert len(heads._known) == heads_.MAX_REMEMBERED
+    assert sorted(heads._known) == list(range(min(heads._known), len(node.chain)))
+
+
 async def test_a_change_during_a_look_is_not_missed(seen: list[ChainReorganised]):
     node = Node(branch("a", 3))
     heads = watching(node, seen)
