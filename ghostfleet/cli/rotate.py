@@ -75,7 +75,7 @@ def rotate(
     rotation = begun(out, rotation)
     fresh = _generated(loaded, out, rotation, scrypt_n)
     print_notice(f"{len(fresh)} new wallets in {out}")
-    why = reason or rotation.name
+    why = reason or rotation.reason
     with door(context, way) as service:
         _funded(service, loaded, rotation, fresh, why, quiet=as_json)
         _in_use(context, service, loaded, out, fresh)

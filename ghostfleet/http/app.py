@@ -140,7 +140,7 @@ class Rules:
                 raise Problem(405, f"{request.method} is not possible here; {allowed} is", headers={"Allow": allowed})
             body = b""
             if operation.body is not None:
-                body = await read_body(request)
+                body = await read_body(request, operation.max_body_bytes)
                 caller = self._access.check(request.headers, remote_of(request), needs)  # a body may take its time
             ask = Ask(
                 request=request,

@@ -15,6 +15,7 @@ from ghostfleet.domain.values import JsonObject
 from ghostfleet.engine.commands import KEY_PATTERN, KEY_WORDS, MAX_REASON_CHARS, fingerprint
 from ghostfleet.engine.ports import AdminCommand, Obeyed
 from ghostfleet.http.contract import Answer, Ask, Operation, Parameter
+from ghostfleet.http.edge import MAX_BODY_BYTES
 from ghostfleet.http.health import json_response
 from ghostfleet.http.problems import Problem
 from ghostfleet.telemetry.moments import iso
@@ -134,6 +135,7 @@ def command_operation(
     *,
     parameters: Sequence[Parameter] = (),
     body: JsonObject = REASON_BODY,
+    max_body_bytes: int = MAX_BODY_BYTES,
     schema: JsonObject = COMMANDED,
 ) -> Operation:
     """The description of a command."""
@@ -148,4 +150,5 @@ def command_operation(
         problems=(404, *COMMAND_PROBLEMS) if parameters else COMMAND_PROBLEMS,
         parameters=tuple(parameters),
         body=body,
+        max_body_bytes=max_body_bytes,
     )

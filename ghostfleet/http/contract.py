@@ -12,6 +12,7 @@ from ghostfleet.config.loaded import Admin
 from ghostfleet.domain.values import Hash, JsonObject
 from ghostfleet.engine.ports import Clock, Service
 from ghostfleet.http.access import Caller, Role
+from ghostfleet.http.edge import MAX_BODY_BYTES
 from ghostfleet.http.problems import Problem
 from ghostfleet.operations.desk import OperationDesk
 from ghostfleet.operations.manifest import ManifestDesk
@@ -85,6 +86,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     parameters: tuple[Parameter, ...] = ()
     body: JsonObject | None = None
     """Schema of the JSON body, which may be left out where no member is required; None where there is none."""
+    max_body_bytes: int = MAX_BODY_BYTES
     heavy: bool = False
     """Reads much of the log: only a few at a time."""
 

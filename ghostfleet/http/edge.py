@@ -99,22 +99,22 @@ def request_id_of(request: Request) -> str:
     return str(request.scope[REQUEST_ID])
 
 
-async def read_body(request: Request) -> bytes:
-    """The body, bounded in size and time. Raises Problem 413 or 408."""
+async def read_body(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
+    """The body, of at most so many bytes, bounded in time too. Raises Problem 413 or 408."""
     declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal() or int(declared) > MAX_BODY_BYTES:
-        raise _too_large()
+    if not declared.isdecimal() or int(declared) > most:
+        raise _too_large(most)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECS):
             async for piece in request.stream():
                 body += piece
-                if len(body) > MAX_BODY_BYTES:
-                    raise _too_large()
+                if len(body) > most:
+                    raise _too_large(most)
     except TimeoutError:
         raise Problem(408, f"the body was not here within {BODY_SECS:.0f} s", headers={"Connection": "close"}) from None
     return bytes(body)
 
 
-def _too_large() -> Problem:
-    return Problem(413, f"the body is larger than {MAX_BODY_BYTES} bytes", headers={"Connection": "close"})
+def _too_large(most: int) -> Problem:
+    return Problem(413, f"the body is larger than {most} bytes", headers={"Connection": "close"})

@@ -14,6 +14,8 @@ from ghostfleet.domain.values import encode_json
 from ghostfleet.errors import BadInput
 
 PLAN_FILE = "rotation.json"
+NAMED = 4
+"""Wallets that a sentence names; a rotation may have thousands."""
 
 
 class OtherRotation(BadInput):
@@ -35,6 +37,18 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True):
         """What its fundings are told apart by."""
         return "rotation of " + ",".join(self.old)
 
+    @property
+    def reason(self) -> str:
+        """The same for people, who are told of a few wallets and of how many there are."""
+        return f"rotation of {some_of(self.old)}"
+
+
+def some_of(names: Sequence[str]) -> str:
+    """All of a few, or the first of many and their number."""
+    if len(names) <= NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} others"
+
 
 def begun(directory: Path, wanted: Rotation) -> Rotation:
     """The rotation of this directory: the one that began here, or this one, which begins now. Raises OtherRotation."""
@@ -49,7 +63,7 @@ def begun(directory: Path, wanted: Rotation) -> Rotation:
         partial.replace(file)
         return wanted
     if set(known.old) != set(wanted.old):
-        raise OtherRotation(f"{file} is a rotation of {', '.join(known.old)}, not of {', '.join(wanted.old)}")
+        raise OtherRotation(f"{file} is a rotation of {some_of(known.old)}, not of {some_of(wanted.old)}")
     return known
 
 

@@ -34,6 +34,22 @@ async def test_what_is_named_arrives_and_the_same_again_pays_nobody_twice(fleet:
     await fleet.agrees()
 
 
+async def test_more_wallets_than_an_ordinary_request_could_name_are_paid(fleet: MoneyFleet):
+    """Addresses that are in no settings yet, as for a new part of the fleet: 400 of them, each once."""
+    addresses = [f"0x{number:040x}" for number in range(0x1000, 0x1000 + 400)]
+    listed = fleet.directory / "many.csv"
+    listed.write_text("address,key,id,profile\n" + "".join(f"{at},,new-{at[-4:]},whale\n" for at in addresses))
+    fund = ("fund", "--from", "treasury", "--native", "0.001", "--to-csv", str(listed), "--yes", "--json")
+    async with fleet.service(settings={"safety.global_pause": True}) as service:
+        await service.ready()
+        done = await fleet.run(*fund, url=service.url)
+        assert done.code == 0, done.err
+        assert len([name for name in answer(done)["rows"] if name.startswith("new-")]) == 400
+    held = await fleet.chain.batch([("eth_getBalance", [at, "latest"]) for at in addresses])
+    assert {int(wei, 16) for wei in held} == {ETH // 1000}
+    await fleet.agrees()
+
+
 async def test_from_a_keystore_alone_and_the_password_stands_nowhere(fleet: MoneyFleet):
     """The key is lent for the operation, and the log, the answers and the output know nothing of the password."""
     canary = "canary-password-of-the-funder"

@@ -1,5 +1,7 @@
 """Health, readiness, status and commands, over the wire."""
 
+import io
+import json
 from typing import Any
 
 import pytest
@@ -127,6 +129,22 @@ async def test_a_body_that_does_not_fit_pauses_nothing_and_is_recorded(
     assert fleet.service.state.fleet.paused is None
     refused = (await recorded(fleet, ev.AdminCommandRefused))[-1]
     assert (refused.event.command, refused.event.request_id) == ("pause", problem["request_id"])
+
+
+def funding_of(wallets: int) -> bytes:
+    targets = {f"wallet-{number:05d}": f"0x{number:040x}" for number in range(1, wallets + 1)}
+    fund = {"funder": "0x" + "11" * 20, "targets": targets, "native_wei": "1"}
+    return json.dumps({"kind": "fund", "fund": fund}).encode()
+
+
+@pytest.mark.parametrize("path", ["/admin/operations", "/admin/operations/plan"])
+async def test_an_operation_may_name_every_wallet_of_a_large_fleet(fleet: Running, path: str) -> None:
+    body = funding_of(20_000)
+    assert len(body) > 64 * MAX_BODY_BYTES
+    status, problem, _ = await fleet.post(path, data=io.BytesIO(body))
+    assert (status, problem["detail"]) == (409, "this service has no chain to operate on"), "read, and understood"
+    status, problem, _ = await fleet.post(path, data=io.BytesIO(funding_of(40_000)))
+    assert (status, problem["detail"]) == (413, "the body is larger than 2097152 bytes")
 
 
 async def test_an_oversized_body_in_chunks_is_refused_too(fleet: Running) -> None:
