@@ -6,6 +6,7 @@ starts, run the lanes. A stop: shut the gate, let sends and commits finish, say 
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -49,7 +50,7 @@ from ghostfleet.engine.world import World
 from ghostfleet.errors import GhostFleetError, StopService, TryAgain
 from ghostfleet.http.app import create_app
 from ghostfleet.http.server import serving
-from ghostfleet.keys.keyring import Keyring
+from ghostfleet.keys.keyring import Keyring, WalletKey
 from ghostfleet.operations.backup_schedule import backups_by_schedule
 from ghostfleet.operations.desk import OperationDesk
 from ghostfleet.operations.runner import OperationRunner
@@ -57,9 +58,12 @@ from ghostfleet.plugins.api import Plugin
 from ghostfleet.store.log import EventLog, open_log
 from ghostfleet.systemd import Informant, systemd_informed
 from ghostfleet.telemetry import Metrics, Telemetry
+from ghostfleet.telemetry.logs import LOGGER
 
 SNAPSHOT_EVERY_EVENTS = 20_000
 """A restart folds at most this many events beyond the snapshot: some 50 ms."""
+KEYS_LINE_SECS = 10.0
+"""Between two lines about keys that are being opened."""
 HOUSEKEEPING_SECS = 5.0
 STOP_SECS = 6.0
 """A stop waits so long for sends in flight; what has no answer by then the next start asks the chain about."""
@@ -111,11 +115,24 @@ async def run_service(
     source = SettingsFile(loaded.path, environ)
     plugins = source.plugins(loaded)
     async with systemd_informed(environ) as informant:
-        keyring = await source.keys(loaded.wallet_keys())
+        keyring = await _opened_keys(source, loaded.wallet_keys())
         async with contextlib.aclosing(keyring), _opened_log(loaded.store.url, loaded.archive_dir) as log:
             ports = Ports(log, AiohttpTransport(), SystemClock(), SystemEntropy(), plugins, keyring, source)
             told = partial(_tell_of, informant, on_running)
             await run_on(ports, loaded, signals=signals, operations_only=operations_only, on_running=told)
+
+
+async def _opened_keys(source: SettingsFile, wanted: Sequence[WalletKey]) -> Keyring:
+    """The keys, with a line now and then where that takes long: a thousand keystores take minutes, and nobody answers then."""
+    opening = asyncio.ensure_future(source.keys(wanted))
+    started = asyncio.get_running_loop().time()
+    try:
+        while not (await asyncio.wait([opening], timeout=KEYS_LINE_SECS))[0]:
+            secs = asyncio.get_running_loop().time() - started
+            logging.getLogger(LOGGER).info("opening %d keys, for %.0f s so far", len(wanted), secs)
+        return opening.result()
+    finally:
+        opening.cancel()
 
 
 def _tell_of(informant: Informant | None, on_running: Callable[[Running], None] | None, running: Running) -> None:

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ANSWER_SECS = 300.0
 """A plan for ten thousand wallets reads some hundred thousand things from the chain."""
-STARTING_SECS = 60.0
-"""Opening keystores takes about a second each, some at a time."""
+CHAIN_SECS = 60.0
+"""Until an endpoint has to have answered."""
+NOTICE_SECS = 10.0
+"""Between two words about a start that takes its time: a keystore takes a good part of a second of a core, on purpose."""
 
 
 class Password(msgspec.Struct, frozen=True):
@@ -107,7 +109,7 @@ class AloneDoor:
 
     def wait_for_the_chain(self, thread: threading.Thread) -> None:
         """Until the chain was checked against the log; an operation may not be asked for before."""
-        deadline = time.monotonic() + STARTING_SECS
+        deadline = time.monotonic() + CHAIN_SECS
         while not self._running.service.begun and thread.is_alive():
             if time.monotonic() > deadline:
                 raise TryAgain("no endpoint of the settings answers: nothing can be done without the chain")
@@ -223,8 +225,12 @@ def _alone(loaded: Loaded) -> Iterator[AloneDoor]:
 
     thread = threading.Thread(target=run, name="operations", daemon=True)
     thread.start()
-    if not ready.wait(STARTING_SECS) or failed:
-        raise failed[0] if failed else TryAgain(f"the log could not be opened within {STARTING_SECS:.0f} s")
+    started = time.monotonic()
+    while not ready.wait(NOTICE_SECS):
+        keys, secs = len(loaded.wallet_keys()), time.monotonic() - started
+        print_notice(f"opening {keys} keys and the log, for {secs:.0f} s so far")
+    if failed:
+        raise failed[0]
     try:
         own = AloneDoor(found[0], loops[0])
         own.wait_for_the_chain(thread)
