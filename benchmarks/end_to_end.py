@@ -65,7 +65,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.block_secs:g} s blocks"
 
 
-SETTINGS = (Setting(block_secs=1.0, wallets=3_000), Setting(block_secs=0.1, wallets=300))
+SETTINGS = (Setting(block_secs=1.0, wallets=3_000), Setting(block_secs=0.1, wallets=3_000))
 QUICK = (Setting(block_secs=0.1, wallets=5, warm_secs=1.0, window_secs=1.0, presigned=100, competitors=20),)
 
 
