@@ -47,5 +47,5 @@ VOLUME ["/var/lib/ghost-fleet"]
 EXPOSE 8080
 # A stop finishes what is being recorded within ten seconds, docker's own patience.
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 CMD ["ghost-fleet", "health"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=600s --retries=3 CMD ["ghost-fleet", "health"]
 ENTRYPOINT ["/usr/bin/tini", "--", "ghost-fleet"]

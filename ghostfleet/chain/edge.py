@@ -192,6 +192,7 @@ class RpcEdge:
             raise EndpointsUnavailable("the edge is closed")
         place = asyncio.get_running_loop().create_future()
         self._outside.append(place)
+        self._wake.set()
         try:
             async with asyncio.timeout(LONGEST_WAIT_SECS):
                 await place
