@@ -22,7 +22,7 @@ written many times and are copied once."""
 WAL_LIMIT_BYTES = 32 * 2**20
 """The write-ahead file is cut back when it is longer: only a reader that held on can have let it grow so far."""
 
-CACHE_KIB = 64 * 1024
+CACHE_KIB = 32 * 1024
 """Pages a commit may change before SQLite has to write them out early. Of 2 MiB, SQLite's own, a commit of a thousand wallets
 (each with its own place in three indexes) changes more; then its pages are written twice and read again in between."""
 
