@@ -14,6 +14,7 @@ from ghostfleet.config.environment import config_path
 from ghostfleet.config.loaded import Loaded
 from ghostfleet.config.loading import load
 from ghostfleet.config.problems import ConfigInvalid
+from ghostfleet.domain.naming import some_of
 from ghostfleet.domain.values import encode_json
 from ghostfleet.errors import BadInput
 
@@ -137,8 +138,7 @@ def _print(compared: Compared) -> None:
     )
     for what, names in found.wallets().items():
         if names and what != "changed":
-            more = f" and {len(names) - MAX_WALLETS_SHOWN} more" if len(names) > MAX_WALLETS_SHOWN else ""
-            print_line(f"wallets {what}: {len(names)}: {', '.join(names[:MAX_WALLETS_SHOWN])}{more}")
+            print_line(f"wallets {what}: {len(names)}: {some_of(names, MAX_WALLETS_SHOWN)}")
     refused = found.refused()
     if refused:
         print_line(f"{len(found.changes)} changes; `ghost-fleet reload` refuses: {', '.join(it.key for it in refused)}")

@@ -25,6 +25,11 @@ def wallet_stream(wallet: str) -> Stream:
     return WALLET_STREAM_PREFIX + wallet
 
 
+def wallet_of(stream: Stream) -> str | None:
+    """The wallet whose stream this is, or None for another stream."""
+    return stream[len(WALLET_STREAM_PREFIX) :] if stream.startswith(WALLET_STREAM_PREFIX) else None
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Base of every event. `VERSION` grows when the meaning of a field changes."""
 
@@ -53,9 +58,7 @@ class Recorded(msgspec.Struct, frozen=True):
     @property
     def wallet(self) -> str | None:
         """The wallet whose stream this is, or None for the fleet's."""
-        if self.stream.startswith(WALLET_STREAM_PREFIX):
-            return self.stream[len(WALLET_STREAM_PREFIX) :]
-        return None
+        return wallet_of(self.stream)
 
 
 CATALOGUE: dict[str, type[Event]] = {}

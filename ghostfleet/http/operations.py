@@ -25,7 +25,7 @@ from ghostfleet.operations.desk import NotNow, OperationDesk, UnknownOperation
 from ghostfleet.operations.wishes import BadWish, Cancellation, Destruction, Extraction, Funding
 
 PASSWORD_HEADER = "Keystore-Password"  # noqa: S105 - its name
-MAX_BODY_BYTES = 2 * 2**20
+MAX_OPERATION_BYTES = 2 * 2**20
 """A funding names each wallet with its address: some 60 bytes each, and so 30,000 of them. All of it becomes one event."""
 EXPECTED = '{"kind": "extract", "extract": {"to": "0x..."}}, or fund, or cancel'
 ID_PATTERN = r"^[a-z]{1,20}-[0-9]{1,12}$"
@@ -214,7 +214,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Start an extraction, a funding or a cancelling; or go on with the same one",
         start,
         body=_BODY,
-        max_body_bytes=MAX_BODY_BYTES,
+        max_body_bytes=MAX_OPERATION_BYTES,
         schema=_STARTED,
     ),
     Operation(
@@ -227,7 +227,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answers={200: Answer(text="What is there.", schema={"type": "object", "required": ["plans"]})},
         problems=(408, 409, 413, 422, 503),
         body=_BODY,
-        max_body_bytes=MAX_BODY_BYTES,
+        max_body_bytes=MAX_OPERATION_BYTES,
         heavy=True,
     ),
     Operation(

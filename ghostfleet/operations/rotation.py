@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from ghostfleet.domain.naming import some_of
 from ghostfleet.domain.values import encode_json
 from ghostfleet.errors import BadInput
 
@@ -40,14 +41,7 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reason(self) -> str:
         """The same for people, who are told of a few wallets and of how many there are."""
-        return f"rotation of {some_of(self.old)}"
-
-
-def some_of(names: Sequence[str]) -> str:
-    """All of a few, or the first of many and their number."""
-    if len(names) <= NAMED:
-        return ", ".join(names)
-    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} others"
+        return f"rotation of {_some(self.old)}"
 
 
 def begun(directory: Path, wanted: Rotation) -> Rotation:
@@ -63,7 +57,7 @@ def begun(directory: Path, wanted: Rotation) -> Rotation:
         partial.replace(file)
         return wanted
     if set(known.old) != set(wanted.old):
-        raise OtherRotation(f"{file} is a rotation of {some_of(known.old)}, not of {some_of(wanted.old)}")
+        raise OtherRotation(f"{file} is a rotation of {_some(known.old)}, not of {_some(wanted.old)}")
     return known
 
 
@@ -96,3 +90,7 @@ def chosen(enabled: Sequence[str], count: int | None, named: Sequence[str]) -> t
     if unknown:
         raise BadInput(f"no enabled wallet {unknown[0]} in the settings")
     return tuple(named) if named else tuple(enabled[:count])
+
+
+def _some(wallets: Sequence[str]) -> str:
+    return some_of(wallets, NAMED, "others")

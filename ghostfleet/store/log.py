@@ -6,7 +6,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
-from ghostfleet.domain.events import WALLET_STREAM_PREFIX, NewEvent, Recorded, Stream
+from ghostfleet.domain.events import NewEvent, Recorded, Stream, wallet_of
 from ghostfleet.errors import BadInput
 from ghostfleet.store.codec import CODEC, Codec
 from ghostfleet.store.commits import GroupCommit
@@ -64,8 +64,7 @@ class EventLog:
     @property
     def wallets(self) -> Sequence[str]:
         """The names of all that ever had an event, retired ones too."""
-        prefix = WALLET_STREAM_PREFIX
-        return [stream[len(prefix) :] for stream in self._commits.versions if stream.startswith(prefix)]
+        return [name for stream in self._commits.versions if (name := wallet_of(stream)) is not None]
 
     async def append(
         self, events: Sequence[NewEvent], *, time_us: int, expected: Mapping[Stream, int] | None = None

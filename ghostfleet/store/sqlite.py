@@ -143,8 +143,7 @@ class SqliteDatabase:
         connection = self._writer._conn
         connection.execute(dialect.BEGIN["sqlite"])
         try:
-            for statement, params in rows:
-                _insert(connection, statement.sql, params)
+            _run(connection, rows)
             applied = not derived or _try(connection, derived)
             _run(connection, last(applied))
             connection.execute("COMMIT")
@@ -230,24 +229,20 @@ def _problem(error: BaseException, place: str) -> GhostFleetError | None:
     return dialect.storage_problem(error, place)
 
 
-def _insert(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    if not sql.startswith("INSERT"):
-        connection.executemany(sql, rows)
-        return
-    done = 0
-    for many in ROWS_A_STATEMENT:
-        wide = dialect.wide(sql, many)
-        while len(rows) - done >= many:
-            connection.execute(wide, list(chain.from_iterable(rows[done : done + many])))
-            done += many
-
-
 def _run(connection: sqlite3.Connection, steps: Steps) -> None:
     for statement, params in steps:
-        if len(params) == 1:
-            connection.execute(statement.sql, params[0])
+        if statement.sql.startswith("INSERT"):
+            _insert(connection, statement.sql, params)
         else:
             connection.executemany(statement.sql, params)
+
+
+def _insert(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    done = 0
+    for many in ROWS_A_STATEMENT:
+        while len(rows) - done >= many:
+            connection.execute(dialect.wide(sql, many), list(chain.from_iterable(rows[done : done + many])))
+            done += many
 
 
 def _try(connection: sqlite3.Connection, steps: Steps) -> bool:

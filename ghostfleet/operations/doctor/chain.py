@@ -13,6 +13,7 @@ from ghostfleet.chain.fees import HISTORY_BLOCKS, FeeRules, suggest
 from ghostfleet.chain.transport import AiohttpTransport, Response, Transport, TransportFault
 from ghostfleet.config import loaded
 from ghostfleet.domain.amounts import decimal_text
+from ghostfleet.domain.naming import some_of
 from ghostfleet.operations.balances import holdings
 from ghostfleet.operations.doctor.finding import Finding, green, red, yellow
 from ghostfleet.operations.doctor.patient import Patient
@@ -161,8 +162,7 @@ async def balances(patient: Patient) -> Finding:
     unread = sum(it.native_wei is None for it in found.wallets)
     least = decimal_text(LOW_WEI)
     if low:
-        more = f" and {len(low) - NAMES_TOLD} more" if len(low) > NAMES_TOLD else ""
-        told = f"{len(low)} of {len(wallets)} wallets have less than {least}: {', '.join(low[:NAMES_TOLD])}{more}"
+        told = f"{len(low)} of {len(wallets)} wallets have less than {least}: {some_of(low, NAMES_TOLD)}"
         remedy = f"ghost-fleet wallets balances --below {least} lists them; ghost-fleet fund fills them."
         return red("balances", told, remedy) if len(low) == len(wallets) else yellow("balances", told, remedy)
     if unread:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghostfleet.domain.breaker import Tripped
+from ghostfleet.domain.naming import some_of
 from ghostfleet.domain.values import DAY_US, MINUTE_US
 from ghostfleet.operations.doctor.finding import Finding, green, red, yellow
 from ghostfleet.operations.doctor.patient import Patient
@@ -111,7 +112,7 @@ async def breakers(patient: Patient) -> Finding:
     tripped = [wallet.id for wallet in wallets if isinstance(wallet.breaker, Tripped)]
     if not tripped:
         return green("breakers", f"no breaker of {len(wallets)} wallets has tripped")
-    told = f"{len(tripped)} of {len(wallets)} wallets have tripped: {_some(tripped)}"
+    told = f"{len(tripped)} of {len(wallets)} wallets have tripped: {some_of(tripped, NAMES_TOLD)}"
     remedy = f"ghost-fleet explain {tripped[0]}; ghost-fleet errors; when it is mended: ghost-fleet reset --all"
     return (
         red("breakers", told, remedy)
@@ -130,7 +131,8 @@ async def slots(patient: Patient) -> Finding:
     if not old:
         return green("open slots", f"{len(opened)} open, none older than a minute")
     oldest_us = now_us - opened[0][0]
-    told = f"{len(old)} of {len(opened)} open slots are older than a minute, the oldest {span(oldest_us)}: {_some(old)}"
+    named, oldest = some_of(old, NAMES_TOLD), span(oldest_us)
+    told = f"{len(old)} of {len(opened)} open slots are older than a minute, the oldest {oldest}: {named}"
     remedy = f"ghost-fleet explain {old[0]}"
     return red("open slots", told, remedy) if oldest_us > STUCK_SLOT_US else yellow("open slots", told, remedy)
 
@@ -177,8 +179,3 @@ async def service(patient: Patient) -> Finding:
         "does not run, and it did not stop in good order: it was killed or it crashed",
         "Look at its last lines (journalctl -u ghost-fleet, docker logs ghost-fleet), then start it: it goes on from the log.",
     )
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - NAMES_TOLD
-    return ", ".join(names[:NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")
