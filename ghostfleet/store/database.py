@@ -22,8 +22,9 @@ class Prepared(msgspec.Struct, frozen=True):
         return tuple(params.get(name, value) for name, value in zip(self.names, self.values, strict=True))
 
 
-Steps = Sequence[tuple[Prepared, Sequence[tuple[Any, ...]]]]
-"""Statements, each with the rows it is executed for."""
+Step = tuple[Prepared, Sequence[tuple[Any, ...]]]
+"""A statement, with the rows it is executed for."""
+Steps = Sequence[Step]
 
 
 def prepare(dialect: str, statement: ClauseElement) -> Prepared:

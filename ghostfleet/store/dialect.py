@@ -26,6 +26,10 @@ CACHE_KIB = 32 * 1024
 """Pages a commit may change before SQLite has to write them out early. Of 2 MiB, SQLite's own, a commit of a thousand wallets
 (each with its own place in three indexes) changes more; then its pages are written twice and read again in between."""
 
+SQLITE_UNDO_IN_MEMORY = "PRAGMA temp_store = MEMORY"
+"""What could undo a single statement is a copy of every page it changes; beyond 64 KiB it would be a temporary file, half of what
+a commit of a thousand rows writes. It is gone with the statement."""
+
 SQLITE_PRAGMAS = (
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
     "PRAGMA foreign_keys = ON",
@@ -36,6 +40,7 @@ SQLITE_WRITER_PRAGMAS = (
     f"PRAGMA wal_autocheckpoint = {WAL_PAGES}",
     f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}",
     f"PRAGMA cache_size = -{CACHE_KIB}",
+    SQLITE_UNDO_IN_MEMORY,
 )
 SQLITE_READER_PRAGMAS = ("PRAGMA query_only = ON",)
 SQLITE_INTEGRITY = "PRAGMA integrity_check(1)"
@@ -43,7 +48,8 @@ SQLITE_TRUNCATE_WAL = ("PRAGMA busy_timeout = 0", "PRAGMA wal_checkpoint(TRUNCAT
 """A checkpoint that has to wait for a reader gives up instead: the next one may find none."""
 SQLITE_ONE_FILE = ("PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA journal_mode = DELETE")
 """A file that is copied, moved or read from a read-only disk has no write-ahead file beside it."""
-SQLITE_COMPACT = "VACUUM"
+SQLITE_COMPACT = ("PRAGMA temp_store = FILE", "VACUUM", SQLITE_UNDO_IN_MEMORY)
+"""The whole log is copied on the way: not in memory."""
 
 BEGIN = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 """A deferred transaction that turns into a writer deadlocks with another one (langgraph pull 8135)."""

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from ghostfleet.errors import GhostFleetError
 from ghostfleet.store import dialect
-from ghostfleet.store.database import Prepared, Steps
+from ghostfleet.store.database import Prepared, Step, Steps
 from ghostfleet.store.errors import LogCorrupt, LogMissing, LogUnavailable
 from ghostfleet.store.lock import Witness, WriterLock
 from ghostfleet.store.rows import LogHead
@@ -133,33 +133,49 @@ class SqliteDatabase:
         """Give the space of rows that are gone back to the disk."""
         assert self._writer is not None, "opened read-only"
         try:
-            await self._writer.execute_fetchall(dialect.SQLITE_COMPACT)
+            for sql in dialect.SQLITE_COMPACT:
+                await self._writer.execute_fetchall(sql)
         except sqlite3.Error as error:
             raise dialect.storage_problem(error, self.place) or dialect.unfit(error, self.place) from None
 
     def _transact(self, rows: Steps, derived: Steps, last: Callable[[bool], Steps]) -> bool:
-        """In the writer's thread, which is the only user of the raw connection."""
-        assert self._writer is not None
-        connection = self._writer._conn
+        """In the writer's thread. What is derived is tried along with the rows, and left out in a second try: a savepoint before
+        it would copy every page that it changes."""
+        try:
+            self._commit(*rows, *derived, *last(True))
+            applied = True
+        except (sqlite3.Error, OverflowError) as error:
+            if not derived or dialect.storage_problem(error, "") is not None:
+                raise
+            self._commit(*rows, *last(False))
+            applied = False
+        if self.wal_bytes >= self._truncate_at:
+            self._truncate()
+        return applied
+
+    def _commit(self, *steps: Step) -> None:
+        """One transaction, or an error and none."""
+        connection = self._connection
         connection.execute(dialect.BEGIN["sqlite"])
         try:
-            _run(connection, rows)
-            applied = not derived or _try(connection, derived)
-            _run(connection, last(applied))
+            _run(connection, steps)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
             raise
-        if self.wal_bytes >= self._truncate_at:
-            self._truncate(connection)
-        return applied
 
-    def _truncate(self, connection: sqlite3.Connection) -> None:
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        """The writing one, for its own thread."""
+        assert self._writer is not None, "opened read-only"
+        return self._writer._conn
+
+    def _truncate(self) -> None:
         with contextlib.suppress(sqlite3.Error):
             for sql in dialect.SQLITE_TRUNCATE_WAL:
-                connection.execute(sql).fetchall()
+                self._connection.execute(sql).fetchall()
         self._truncate_at = max(dialect.WAL_LIMIT_BYTES, self.wal_bytes + dialect.WAL_LIMIT_BYTES)
 
     @property
@@ -243,21 +259,6 @@ def _insert(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, 
         while len(rows) - done >= many:
             connection.execute(dialect.wide(sql, many), list(chain.from_iterable(rows[done : done + many])))
             done += many
-
-
-def _try(connection: sqlite3.Connection, steps: Steps) -> bool:
-    connection.execute("SAVEPOINT derived")
-    try:
-        _run(connection, steps)
-    except (sqlite3.Error, OverflowError) as error:
-        if dialect.storage_problem(error, "") is not None:
-            raise
-        connection.execute("ROLLBACK TO derived")
-        return False
-    finally:
-        if connection.in_transaction:
-            connection.execute("RELEASE derived")
-    return True
 
 
 def _engine(path: Path, *, writes: bool) -> AsyncEngine:
