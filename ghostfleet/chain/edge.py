@@ -23,6 +23,7 @@ from ghostfleet.chain.calls import (
     cut_off,
     probing,
 )
+from ghostfleet.chain.deadlines import Deadlines
 from ghostfleet.chain.endpoint_set import EndpointSet
 from ghostfleet.chain.endpoints import Endpoint, EndpointConfig, Kind, OnChange, choose, rested
 from ghostfleet.chain.exchange import Exchanges, OnExchange
@@ -74,6 +75,7 @@ class RpcEdge:
         self._timeout_secs = request_timeout_secs
         self._exchanges = Exchanges(self._endpoints, transport, on_exchange)
         self._queues: dict[QueueKey, deque[Call]] = {}
+        self._deadlines = Deadlines(self._expire)
         self._waiting = 0
         """Calls in the queues, and those that were let in and are on their way there."""
         self._wake = asyncio.Event()
@@ -104,6 +106,7 @@ class RpcEdge:
         for queue in self._queues.values():
             while queue:
                 queue.popleft().fail(EndpointsUnavailable("the edge is closed"))
+        self._deadlines.close()
         await self._transport.close()
 
     def status(self) -> Sequence[Endpoint]:
@@ -179,12 +182,12 @@ class RpcEdge:
             self._waiting += 1
         self._queue_of(call).append(call)
         self._wake.set()
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(LONGEST_WAIT_SECS + call.timeout_secs, self._expire, call)
+        same_moment = self._deadlines.group(LONGEST_WAIT_SECS + call.timeout_secs)
+        same_moment[call] = None
         try:
             return await call.done
         finally:
-            timer.cancel()
+            same_moment.pop(call, None)
 
     async def _let_in(self) -> None:
         """Wait for a place among those that wait. It is counted when this returns."""

@@ -32,6 +32,8 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int = 0
 
     def __add__(self, other: "Spending") -> "Spending":
+        if other is NOTHING:
+            return self
         return Spending(
             gas_wei=self.gas_wei + other.gas_wei,
             value_wei=self.value_wei + other.value_wei,
@@ -39,6 +41,8 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def __sub__(self, other: "Spending") -> "Spending":
+        if other is NOTHING:
+            return self
         return Spending(
             gas_wei=self.gas_wei - other.gas_wei,
             value_wei=self.value_wei - other.value_wei,

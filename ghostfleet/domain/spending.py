@@ -29,16 +29,21 @@ def follow(fleet: Fleet, before: Wallet | None, after: Wallet, recorded: ev.Reco
     """The fleet after one of its wallets was changed by an event."""
     if type(recorded.event) not in MOVES:
         return fleet
-    ledger = fleet.ledger
+    reserved = fleet.ledger.reserved
     had = before.slots if before is not None else ()
-    reserved = ledger.reserved - _held(had, other_than=after.slots) + _held(after.slots, other_than=had)
-    return replace(fleet, ledger=ledger.moved(recorded.time_us, _spent(after, recorded.event), reserved))
+    for slot in _changed(had, after.slots):
+        reserved -= slot.at_worst
+    for slot in _changed(after.slots, had):
+        reserved += slot.at_worst
+    spent = _spent(after, recorded.event)
+    if spent is NOTHING and reserved is fleet.ledger.reserved:
+        return fleet
+    return replace(fleet, ledger=fleet.ledger.moved(recorded.time_us, spent, reserved))
 
 
-def _held(slots: tuple[Slot, ...], *, other_than: tuple[Slot, ...]) -> Spending:
-    """What the slots that an event changed may spend; it leaves a wallet's others as they are, the very same objects."""
-    same = {id(slot) for slot in other_than}
-    return sum([slot.at_worst for slot in slots if id(slot) not in same], NOTHING)
+def _changed(slots: tuple[Slot, ...], others: tuple[Slot, ...]) -> list[Slot]:
+    """The slots that an event changed; it leaves a wallet's others as they are, the very same objects."""
+    return [slot for slot in slots if not any(slot is other for other in others)]
 
 
 def _spent(wallet: Wallet, event: ev.Event) -> Spending:

@@ -1,13 +1,13 @@
 """The whole state as a fold of the log, and a candidate on which the next events are tried before they are written."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from ghostfleet.domain import fleet as fleets
 from ghostfleet.domain import spending
 from ghostfleet.domain import wallet as wallets
-from ghostfleet.domain.events import FLEET_STREAM, NewEvent, Recorded
+from ghostfleet.domain.events import FLEET_STREAM, NewEvent, Recorded, wallet_of
 from ghostfleet.domain.fleet import Fleet
 from ghostfleet.domain.values import decode_octets, encode_json
 from ghostfleet.domain.wallet import BrokenFold, Wallet
@@ -86,27 +86,21 @@ class Candidate:
         wallet = self.wallet(stream.partition("/")[2])
         return wallet.version if wallet is not None else 0
 
-    def apply(self, recorded: Recorded) -> None:
-        """Try one event. Raises BrokenFold where it does not fit."""
-        self.fleet = fleets.evolve(self.fleet, recorded)
-        name = recorded.wallet
-        if name is not None:
-            before = self.wallet(name)
-            self._touched[name] = wallets.evolve(before, recorded)
-            self.fleet = spending.follow(self.fleet, before, self._touched[name], recorded)
-        self.position = recorded.position
-
     def try_events(self, events: Iterable[NewEvent], now_us: int) -> tuple[Recorded, ...]:
-        """Number new events as the log will, and apply them."""
-        return tuple(self._numbered(events, now_us))
+        """Number new events as the log will, and apply them. Raises BrokenFold where one does not fit."""
+        return tuple([self._numbered(new, now_us) for new in events])
 
-    def _numbered(self, events: Iterable[NewEvent], now_us: int) -> Iterator[Recorded]:
-        for new in events:
-            recorded = Recorded(
-                self.position + 1, new.stream, self.version(new.stream) + 1, now_us, new.correlation, new.event
-            )
-            self.apply(recorded)
-            yield recorded
+    def _numbered(self, new: NewEvent, now_us: int) -> Recorded:
+        name = wallet_of(new.stream)
+        wallet = self.wallet(name) if name is not None else None
+        before = self.fleet.version if name is None else wallet.version if wallet is not None else 0
+        recorded = Recorded(self.position + 1, new.stream, before + 1, now_us, new.correlation, new.event)
+        self.fleet = fleets.evolve(self.fleet, recorded)
+        if name is not None:
+            after = self._touched[name] = wallets.evolve(wallet, recorded)
+            self.fleet = spending.follow(self.fleet, wallet, after, recorded)
+        self.position = recorded.position
+        return recorded
 
     def swap(self) -> None:
         """Make it so: the events are durable."""

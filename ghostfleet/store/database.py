@@ -19,7 +19,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
     def row(self, **params: Any) -> tuple[Any, ...]:
         """Parameters by name, in order; those not named keep their values."""
-        return tuple(params.get(name, value) for name, value in zip(self.names, self.values, strict=True))
+        return tuple(map(params.get, self.names, self.values))
 
 
 Step = tuple[Prepared, Sequence[tuple[Any, ...]]]

@@ -111,7 +111,11 @@ def raw_dialect(name: str) -> Dialect:
 
 @lru_cache(maxsize=64)
 def wide(sql: str, rows: int) -> str:
-    """A prepared SQLite INSERT of one row as one of so many rows."""
+    """A prepared SQLite statement for one row (INSERT ... VALUES, or WITH ... VALUES and what is done with it) as one for so many."""
+    if sql.startswith("WITH"):
+        head, values, row = sql.partition("(VALUES ")
+        row, end, tail = row.partition(")")
+        return head + values + ", ".join([row + end] * rows) + tail
     head, values, row = sql.partition(" VALUES ")
     row, conflict, action = row.partition(" ON CONFLICT ")
     return head + values + ", ".join([row] * rows) + conflict + action

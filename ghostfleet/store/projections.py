@@ -132,16 +132,16 @@ def changes_of(events: Iterable[Recorded]) -> list[Change]:
 
 
 def waves(changes: Iterable[Change]) -> list[dict[type[Change], list[Change]]]:
-    """The changes grouped by kind, so that groups of a wave may be carried out in any order, waves one after another."""
+    """The changes grouped by kind, so that all of a wave may be carried out in any order, waves one after another."""
     result: list[dict[type[Change], list[Change]]] = []
     wave: dict[type[Change], list[Change]] = {}
-    touched: dict[str, type[Change]] = {}
+    touched: set[str] = set()
     for change in changes:
         kind = type(change)
-        first = touched.setdefault(change.key, kind)
         ends = kind is Registered or Registered in wave
-        if first is not kind or (ends and wave and kind not in wave):
-            wave, touched = {}, {change.key: kind}
+        if change.key in touched or (ends and wave and kind not in wave):
+            wave, touched = {}, set()
+        touched.add(change.key)
         if not wave:
             result.append(wave)
         wave.setdefault(kind, []).append(change)

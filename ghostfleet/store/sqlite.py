@@ -32,8 +32,8 @@ READ_SECS = 20.0
 STEPS_A_LOOK = 1_000_000
 """SQLite's instructions between two looks at the clock: some hundredths of a second."""
 ROWS_A_STATEMENT = (256, 64, 16, 4, 1)
-"""Inserts of so many rows at once, the largest that fits first: every statement takes the interpreter's lock twice, and waits for
-it beside a busy event loop."""
+"""Inserts and updates take so many rows at once, the most that fit first: every statement takes the interpreter's lock twice, and
+waits for it beside a busy event loop."""
 UNDECODABLE = "Could not decode to UTF-8"
 
 
@@ -247,13 +247,13 @@ def _problem(error: BaseException, place: str) -> GhostFleetError | None:
 
 def _run(connection: sqlite3.Connection, steps: Steps) -> None:
     for statement, params in steps:
-        if statement.sql.startswith("INSERT"):
-            _insert(connection, statement.sql, params)
+        if statement.sql.startswith(("INSERT", "WITH")):
+            _run_wide(connection, statement.sql, params)
         else:
             connection.executemany(statement.sql, params)
 
 
-def _insert(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+def _run_wide(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
     done = 0
     for many in ROWS_A_STATEMENT:
         while len(rows) - done >= many:

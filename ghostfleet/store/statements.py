@@ -3,14 +3,27 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Select, bindparam, case, delete, func, insert, null, select, update
+from sqlalchemy import (
+    CTE,
+    Select,
+    Text,
+    bindparam,
+    case,
+    column,
+    delete,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    update,
+    values,
+)
 
 from ghostfleet.store.database import Prepared, prepare
 from ghostfleet.store.dialect import insert_new, upsert
 from ghostfleet.store.projections import Change, Final, Mined, Registered, Reopened, Signed, Superseded
 from ghostfleet.store.tables import alembic_version, events, log_head, log_meta, snapshots, transactions, wallets
-
-NO_BLOCK = {"block_number": None, "block_hash": None, "gas_used": None, "gas_price_wei": None}
 
 
 class Statements:
@@ -63,8 +76,8 @@ class Statements:
             Signed: (made(_insert_attempt(dialect)), _signed),
             Mined: (made(_mine()), _mined),
             Final: (made(_finalise()), lambda it: {"tx": it.hash}),
-            Reopened: (made(_every_attempt("open")), lambda it: {"key": it.key}),
-            Superseded: (made(_every_attempt("superseded")), lambda it: {"key": it.key}),
+            Reopened: (made(_every_attempt("open")), lambda it: {"action": it.key}),
+            Superseded: (made(_every_attempt("superseded")), lambda it: {"action": it.key}),
         }
 
     def change(self, kind: type[Change], changes: list[Change]) -> tuple[Prepared, list[tuple[Any, ...]]]:
@@ -97,7 +110,7 @@ def _signed(change: Signed) -> dict[str, Any]:
 
 def _mined(change: Mined) -> dict[str, Any]:
     return {
-        "key": change.key,
+        "action": change.key,
         "tx": change.hash,
         "in_block": "mined" if change.success else "reverted",
         "number": change.block_number,
@@ -115,30 +128,53 @@ def _insert_attempt(dialect: str) -> Any:
     )
 
 
+def _given(**columns: Any) -> CTE:
+    """A row of parameters as a table to update from, each with the type of a column: one statement can take many such rows."""
+    named = [column(name, like.type) for name, like in columns.items()]
+    row = tuple(bindparam(name, type_=like.type) for name, like in columns.items())
+    return values(*named, name="given").data([row]).cte("given")
+
+
+def _word(text: str) -> Any:
+    """A constant, which is no parameter."""
+    return literal_column(f"'{text}'", Text)
+
+
 def _mine() -> Any:
     t = transactions.c
-    its = t.hash == bindparam("tx")
+    given = _given(
+        action=t.action_id,
+        tx=t.hash,
+        in_block=t.status,
+        number=t.block_number,
+        block=t.block_hash,
+        gas=t.gas_used,
+        price=t.gas_price_wei,
+    )
+    its = t.hash == given.c.tx
     return (
         update(transactions)
-        .where(t.action_id == bindparam("key"))
+        .where(t.action_id == given.c.action)
         .values(
             status=case(
-                (~its, "superseded"),
-                (t.purpose == "cancel", "cancelled"),
-                else_=bindparam("in_block", type_=t.status.type),
+                (~its, _word("superseded")), (t.purpose == _word("cancel"), _word("cancelled")), else_=given.c.in_block
             ),
-            block_number=case((its, bindparam("number", type_=t.block_number.type)), else_=null()),
-            block_hash=case((its, bindparam("block", type_=t.block_hash.type)), else_=null()),
-            gas_used=case((its, bindparam("gas", type_=t.gas_used.type)), else_=null()),
-            gas_price_wei=case((its, bindparam("price", type_=t.gas_price_wei.type)), else_=null()),
+            block_number=case((its, given.c.number), else_=null()),
+            block_hash=case((its, given.c.block), else_=null()),
+            gas_used=case((its, given.c.gas), else_=null()),
+            gas_price_wei=case((its, given.c.price), else_=null()),
         )
     )
 
 
 def _finalise() -> Any:
     t = transactions.c
-    return update(transactions).where(t.hash == bindparam("tx"), t.status == "mined").values(status="final")
+    given = _given(tx=t.hash)
+    return update(transactions).where(t.hash == given.c.tx, t.status == _word("mined")).values(status=_word("final"))
 
 
 def _every_attempt(status: str) -> Any:
-    return update(transactions).where(transactions.c.action_id == bindparam("key")).values(status=status, **NO_BLOCK)
+    t = transactions.c
+    given = _given(action=t.action_id)
+    no_block = dict.fromkeys(("block_number", "block_hash", "gas_used", "gas_price_wei"), null())
+    return update(transactions).where(t.action_id == given.c.action).values(status=_word(status), **no_block)

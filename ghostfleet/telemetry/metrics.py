@@ -3,6 +3,7 @@
 One registry of our own, nothing global. Every name is described in docs/metrics.md; a test compares.
 """
 
+import collections
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
@@ -141,12 +142,12 @@ class Metrics:
         """One request to an endpoint, with (method, outcome) of each of its calls, took so long."""
         name = self._rpc_endpoint(endpoint)
         self.rpc_secs.labels(name).observe(secs)
-        for method, outcome in calls:
+        for (method, outcome), many in collections.Counter(calls).items():
             labels = (name, self._rpc_method(method), outcome)
             count = self._rpc_counts.get(labels)
             if count is None:
                 count = self._rpc_counts[labels] = self.rpc_calls.labels(*labels)
-            count.inc()
+            count.inc(many)
 
     def render(self, state: State, endpoints: Iterable[Reachable]) -> bytes:
         """All metrics as Prometheus text (CONTENT_TYPE), gauges as the state is now."""
