@@ -111,7 +111,7 @@ def raw_dialect(name: str) -> Dialect:
 
 @lru_cache(maxsize=64)
 def wide(sql: str, rows: int) -> str:
-    """A prepared SQLite statement for one row (INSERT ... VALUES, or WITH ... VALUES and what is done with it) as one for so many."""
+    """A prepared SQLite statement for one row (INSERT ... VALUES, or WITH ... VALUES ...) as one for so many."""
     if sql.startswith("WITH"):
         head, values, row = sql.partition("(VALUES ")
         row, end, tail = row.partition(")")

@@ -62,3 +62,5 @@ def test_waves_keep_the_order_within_an_action_and_around_a_registration(given: 
         assert [it for it in done if it.key == key and not isinstance(it, Registered)] == of_key
     for wave in waves(given):  # type: ignore[arg-type]
         assert Registered not in wave or len(wave) == 1, "addresses are read by the attempts after them"
+        touched = [change.key for same in wave.values() for change in same]
+        assert len(set(touched)) == len(touched), "a statement changes a row once, whichever of two it would be"
