@@ -440,6 +440,9 @@ class ActionDecided(Event, frozen=True, kw_only=True):
     spend_wei: int
     balance_wei: int
     next_turn_us: int
+    balance_read_us: int = 0
+    """When the balance was read, where that was not for this decision: then `balance_wei` is what there was, less the most that
+    the wallet's transactions since may have cost."""
     throttle: float = 1.0
     operation: str = ""
     """The operation that asked for it, or empty for the wallet's own turn."""

@@ -42,8 +42,8 @@ def follow(fleet: Fleet, before: Wallet | None, after: Wallet, recorded: ev.Reco
 
 
 def _changed(slots: tuple[Slot, ...], others: tuple[Slot, ...]) -> list[Slot]:
-    """The slots that an event changed; it leaves a wallet's others as they are, the very same objects."""
-    return [slot for slot in slots if not any(slot is other for other in others)]
+    """The slots that an event changed; it leaves a wallet's others as they are."""
+    return [slot for slot in slots if slot not in others]
 
 
 def _spent(wallet: Wallet, event: ev.Event) -> Spending:

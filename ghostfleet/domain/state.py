@@ -7,7 +7,7 @@ import msgspec
 from ghostfleet.domain import fleet as fleets
 from ghostfleet.domain import spending
 from ghostfleet.domain import wallet as wallets
-from ghostfleet.domain.events import FLEET_STREAM, NewEvent, Recorded, wallet_of
+from ghostfleet.domain.events import NewEvent, Recorded, wallet_of
 from ghostfleet.domain.fleet import Fleet
 from ghostfleet.domain.values import decode_octets, encode_json
 from ghostfleet.domain.wallet import BrokenFold, Wallet
@@ -79,12 +79,9 @@ class Candidate:
         base = self._base
         return base.wallet_count() if isinstance(base, Candidate) else sum(not w.retired for w in base.wallets.values())
 
-    def version(self, stream: str) -> int:
-        """How many events the stream has."""
-        if stream == FLEET_STREAM:
-            return self.fleet.version
-        wallet = self.wallet(stream.partition("/")[2])
-        return wallet.version if wallet is not None else 0
+    def rebase(self, base: State) -> None:
+        """Stand on the state itself: what this one was tried on top of is part of it now."""
+        self._base = base
 
     def try_events(self, events: Iterable[NewEvent], now_us: int) -> tuple[Recorded, ...]:
         """Number new events as the log will, and apply them. Raises BrokenFold where one does not fit."""

@@ -1,6 +1,6 @@
 """Time and chance, where they are the machine's own."""
 
-import random
+import secrets
 import time
 
 
@@ -15,4 +15,4 @@ class SystemEntropy:
     """Seeds from the operating system, short enough for any JSON reader."""
 
     def seed(self) -> int:
-        return random.SystemRandom().getrandbits(48)
+        return secrets.randbits(48)

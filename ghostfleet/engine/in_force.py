@@ -25,6 +25,8 @@ class Pace:
     first_retry_secs: float = 1.0
     longest_retry_secs: float = 60.0
     """Between them a send that was not taken is tried again, each time twice as late."""
+    account_secs: float = 10.0
+    """A wallet that acts again so soon does not ask for its balance and nonce again."""
     park_secs: float = 30.0
     """A wallet without funds asks for its balance this often."""
     settled_by_nonce_looks: int = 5

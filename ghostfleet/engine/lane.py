@@ -21,6 +21,7 @@ from ghostfleet.domain.schedule import next_turn
 from ghostfleet.domain.state import Candidate
 from ghostfleet.domain.values import SECOND_US, AnswerClass, JsonObject, Unsigned, WalletId, encode_json
 from ghostfleet.domain.wallet import Wallet
+from ghostfleet.engine.account import Account
 from ghostfleet.engine.duties import Duty
 from ghostfleet.engine.errands import run_errands
 from ghostfleet.engine.follow import Follower
@@ -48,13 +49,15 @@ MOVED_ON_SECS = 0.05
 
 @dataclass(frozen=True)
 class Observed:
-    """What a turn saw before deciding, under which settings. `nonce` is the chain's next, its pool included."""
+    """What a turn saw before deciding, under which settings."""
 
     wallet: Wallet
     tuning: Tuning
     facts: WalletFacts
     view: msgspec.Struct
-    nonce: int
+    account: Account
+    kept: bool
+    """Whether the account was not asked for anew."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Prepared:
 
     decided: ev.ActionDecided
     unsigned: Unsigned
+    account: Account
+    """As it will be then."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ class Recordable:
 
     decided: ev.ActionDecided
     transaction: ev.TransactionSigned
+    account: Account
 
 
 class Lane:
@@ -91,6 +97,8 @@ class Lane:
         self._world = world
         self._view = view
         self._follower = Follower(name, world)
+        self._account: Account | None = None
+        """After a turn that ended in a signature, for the next one."""
         self._silent_secs = 0.0
         """How long a signer that does not answer is left alone; 0 while it answers."""
 
@@ -172,8 +180,9 @@ class Lane:
 
     async def _observe(self) -> Observed | None:
         """Read what the decision needs, in one batch. None when the protocol could not be read; that is recorded."""
+        kept, self._account = self._account, None
         world, wallet, tuning = self._world, self.wallet, self._world.in_force.now
-        plugin = tuning.plugins[wallet.plugin]
+        plugin, generation = tuning.plugins[wallet.plugin], world.heads.generation
         facts = WalletFacts(
             id=WalletId(wallet.id),
             address=wallet.address,
@@ -181,8 +190,17 @@ class Lane:
             previous_kind=wallet.previous_kind,
             decisions=wallet.decisions,
         )
-        balance = asyncio.ensure_future(world.chain.balance(wallet.address))
+        read_at = asyncio.get_running_loop().time()
         try:
+            if (
+                kept is not None
+                and read_at - kept.read_at < world.pace.account_secs
+                and kept.stands(wallet, generation)
+            ):
+                facts = msgspec.structs.replace(facts, balance_wei=kept.balance_wei)
+                view = await plugin.observe(facts, TurnView(self._view, wallet.address, _known(kept.balance_wei)))
+                return Observed(wallet=wallet, tuning=tuning, facts=facts, view=view, account=kept, kept=True)
+            balance = asyncio.ensure_future(world.chain.balance(wallet.address))
             balance_wei, nonce, view = await asyncio.gather(
                 balance,
                 world.chain.nonce(wallet.address, "pending"),
@@ -196,7 +214,15 @@ class Lane:
         if await note_outside_transactions(world, wallet, nonce):
             nonce = self.wallet.next_nonce or nonce
         facts = msgspec.structs.replace(facts, balance_wei=balance_wei)
-        return Observed(wallet=wallet, tuning=tuning, facts=facts, view=view, nonce=nonce)
+        account = Account(
+            balance_wei=balance_wei,
+            next_nonce=nonce,
+            read_us=world.clock.now_us(),
+            read_at=read_at,
+            generation=generation,
+            last_error=self.wallet.last_error,
+        )
+        return Observed(wallet=wallet, tuning=tuning, facts=facts, view=view, account=account, kept=False)
 
     def _decide(self, observed: Observed) -> Decision:
         """Ask the plugin, with a seed that is recorded."""
@@ -211,10 +237,12 @@ class Lane:
         return Decision(seed=seed, choice=choice, next_turn_us=max(turn.at_us, now_us + rest_us))
 
     async def _prepare(self, observed: Observed, decision: Decision) -> Prepared | None:
-        """Gas, fees and funds. None when the turn ends without a transaction; why is recorded."""
+        """Gas, fees and funds. None when the turn ends without a transaction; why is recorded, unless the account was not asked
+        for: then the turn is taken once more, and it will be."""
         world, wallet, choice = self._world, self.wallet, decision.choice
         if isinstance(choice, Rest):
-            await self._rest(choice.reason, decision, observed)
+            if not observed.kept:
+                await self._rest(choice.reason, decision, observed)
             return None
         decided = self._decided(observed, decision, choice)
         try:
@@ -225,14 +253,15 @@ class Lane:
         fees = await world.fees.suggest(await world.heads.first())
         need_wei = choice.call.value_wei + gas * fees.max_fee_wei
         if need_wei > observed.facts.balance_wei:
-            await self._park(need_wei, observed.facts.balance_wei)
+            if not observed.kept:
+                await self._park(need_wei, observed.facts.balance_wei)
             return None
         if world.dry_run:
             await self._reject(decided, "dry_run", "dry run: nothing is signed or sent", counts=False)
             return None
-        nonce = wallet.next_nonce if wallet.next_nonce is not None else observed.nonce
+        nonce = wallet.next_nonce if wallet.next_nonce is not None else observed.account.next_nonce
         unsigned = Unsigned(chain_id=world.chain_rules.chain_id, nonce=nonce, call=choice.call, gas=gas, fees=fees)
-        return Prepared(decided=decided, unsigned=unsigned)
+        return Prepared(decided=decided, unsigned=unsigned, account=observed.account.after(unsigned))
 
     async def _sign(self, prepared: Prepared) -> Recordable | None:
         """The transaction's final bytes. From here on they are what is sent, however often. None when they may not be signed."""
@@ -243,7 +272,7 @@ class Lane:
             await self._reject(decided, ERROR_CLASSES[type(refused)], str(refused), counts=True)
             return None
         self._silent_secs = 0.0
-        return Recordable(decided=decided, transaction=signed)
+        return Recordable(decided=decided, transaction=signed, account=prepared.account)
 
     async def _wait_for_signer(self, silence: SignerUnavailable) -> None:
         """Whoever signs is not there: said once, and asked again ever later. No nonce is spent, and no error counted."""
@@ -260,6 +289,7 @@ class Lane:
         await self._world.live.commit(
             partial(decisions.open_slot, name=self.name, decided=signed.decided, signed=signed.transaction, rules=rules)
         )
+        self._account = signed.account
 
     async def _within_limits(self, wallet: Wallet) -> bool:
         """Whether one more action fits; otherwise the wallet rests until one does."""
@@ -346,6 +376,7 @@ class Lane:
             call=action.call,
             spend_wei=action.spend_wei,
             balance_wei=observed.facts.balance_wei,
+            balance_read_us=observed.account.read_us if observed.kept else 0,
             next_turn_us=decision.next_turn_us,
         )
 
@@ -369,3 +400,10 @@ class Lane:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(secs):
                 await self.nudge.wait()
+
+
+def _known(balance_wei: int) -> "asyncio.Future[int]":
+    """An answer that is there."""
+    answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    answer.set_result(balance_wei)
+    return answer

@@ -7,7 +7,7 @@ import msgspec
 
 from ghostfleet.config.changes import Difference
 from ghostfleet.domain.decisions import Rules
-from ghostfleet.domain.events import AdminLockedOut, AdminTokenCreated, NewEvent, Recorded, Stream
+from ghostfleet.domain.events import AdminLockedOut, AdminTokenCreated, NewEvent, Recorded
 from ghostfleet.domain.profile import Profile
 from ghostfleet.domain.state import State
 from ghostfleet.domain.values import (
@@ -24,6 +24,7 @@ from ghostfleet.domain.values import (
     Unsigned,
     WalletId,
 )
+from ghostfleet.store.codec import Encoded
 
 
 class Clock(Protocol):
@@ -41,11 +42,13 @@ class Entropy(Protocol):
 class Log(Protocol):
     """The event log as the engine uses it."""
 
-    def version(self, stream: Stream) -> int: ...
+    def encode(self, events: Sequence[NewEvent]) -> Sequence[Encoded]:
+        """Events as they will be written. Raises EventUnwritable for what no log can take."""
+        ...
 
-    async def append(
-        self, events: Sequence[NewEvent], *, time_us: int, expected: Mapping[Stream, int] | None = None
-    ) -> tuple[Recorded, ...]: ...
+    async def append_encoded(self, events: Sequence[Encoded], *, time_us: int, follows: int) -> tuple[Recorded, ...]:
+        """Durable when it returns. Raises HeadMoved unless the log ends at `follows`, LogUnavailable, LogCorrupt."""
+        ...
 
     def read(self, after: int = 0, *, until: int | None = None) -> AsyncIterator[Recorded]: ...
 

@@ -75,13 +75,18 @@ def decoded(saved: SavedSnapshot | None) -> State | None:
     return state if state.position == saved.position else None
 
 
+STATE_BYTES_AN_EVENT = 60
+"""A tenth of what an event takes in the log: the snapshots of a large fleet, megabytes each, are a tenth of what is written."""
+
+
 class Snapshots:
-    """Saves a snapshot every so many events, and when asked. Failing to is no fault: the log is what counts."""
+    """Saves a snapshot every so many events, a large one after more of them, and when asked. Failing to is no fault: the log is
+    what counts, and reading it from the one before takes a moment longer."""
 
     def __init__(self, log: SnapshotLog, live: LiveState, every: int) -> None:
         self._log = log
         self._live = live
-        self._every = every
+        self._every = self._least = every
         self._saved = live.state.position
 
     async def if_due(self) -> None:
@@ -97,3 +102,4 @@ class Snapshots:
         except GhostFleetError:
             return
         self._saved = position
+        self._every = max(self._least, len(state) // STATE_BYTES_AN_EVENT)

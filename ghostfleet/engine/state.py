@@ -1,18 +1,23 @@
 """The only mutable state there is, changed only by events that the log has accepted.
 
-`commit` is one step: decide on the current state, fold the new events onto a candidate, append durably, then swap. Commits
-that wait share one append, in one fleet-wide order: that is what limits and the pause rest on.
+`commit` is one step: decide on a candidate, append durably, then swap the candidate in. Commits that wait share one append,
+in one fleet-wide order: that is what limits and the pause rest on. While one batch is being written the next one is decided
+on top of it; of a batch that could not be written nothing was ever seen, and what was decided on top of it is decided anew.
 """
 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 
-from ghostfleet.domain.events import NewEvent, Recorded, Stream
+from ghostfleet.domain.events import NewEvent, Recorded
 from ghostfleet.domain.state import Candidate, State
 from ghostfleet.engine.ports import Clock, Log
-from ghostfleet.errors import BadInput, GhostFleetError
+from ghostfleet.errors import GhostFleetError
+from ghostfleet.store.codec import Encoded
+from ghostfleet.store.commits import MAX_APPEND_ROWS
+from ghostfleet.store.errors import HeadMoved, LogUnavailable
 
 Decide = Callable[[Candidate, int], Sequence[NewEvent]]
 """Pure: the state and the time (microseconds) to the events that follow. Raises Refused when the wish does not fit."""
@@ -22,10 +27,50 @@ Committing = asyncio.Future[tuple[Recorded, ...]]
 
 MAX_COMMITS_PER_APPEND = 1000
 """Bounds the time a commit can wait behind others, and the memory of one append."""
+MAX_BATCHES = 2
+"""One that is being written, and one that is decided on top of it and is next."""
+AHEAD_SHARE = 0.5
+"""The next batch is decided as soon as it is so large a part of the one being written; smaller ones wait for more to join."""
+
+
+@dataclass
+class _Batch:
+    """Commits that share an append."""
+
+    asked: list[tuple[Decide, Committing]]
+    candidate: Candidate
+    """The state after this batch, on top of the batch before it."""
+    started: float
+    """By the loop's clock."""
+    answers: list[tuple[Committing, tuple[Recorded, ...] | Exception]] = field(default_factory=list)
+    recorded: list[Recorded] = field(default_factory=list)
+    """Its events, numbered as the log will number them."""
+    writing: "asyncio.Task[None] | None" = None
+    """None where there is nothing to write: everybody was refused."""
+
+    @property
+    def over(self) -> bool:
+        return self.writing is None or self.writing.done()
+
+    @property
+    def problem(self) -> BaseException | None:
+        """Why it was not written, once it is over."""
+        return None if self.writing is None else self.writing.exception()
+
+    def answer(self, problem: GhostFleetError | None = None) -> None:
+        """Tell everybody what became of it; whoever was refused hears that in any case."""
+        for done, outcome in self.answers:
+            if not done.done():
+                if isinstance(outcome, Exception):
+                    done.set_exception(outcome)
+                elif problem is not None:
+                    done.set_exception(problem)
+                else:
+                    done.set_result(outcome)
 
 
 class LiveState:
-    """Commits decisions one batch at a time. `on_event` is called for each event once it is durable and visible."""
+    """Commits decisions batch by batch. `on_event` is called for each event once it is durable and visible."""
 
     def __init__(
         self,
@@ -41,7 +86,11 @@ class LiveState:
         self._on_event = on_event
         self._on_commit = on_commit
         self._waiting: deque[tuple[Decide, Committing]] = deque()
-        self._some = asyncio.Event()
+        self._batches: deque[_Batch] = deque()
+        """Decided, oldest first; not yet in the state."""
+        self._look = asyncio.Event()
+        self._written_at = 0.0
+        """When the latest append was over, by the loop's clock."""
         self.trouble: str | None = None
         """Why the log did not take the latest append, until it takes one again."""
         self.troubled = asyncio.Event()
@@ -50,7 +99,8 @@ class LiveState:
         """Write what `decide` returns. Returns it once durable; raises what `decide` raised, or what the log did."""
         done: Committing = asyncio.get_running_loop().create_future()
         self._waiting.append((decide, done))
-        self._some.set()
+        if self._may_decide:
+            self._look.set()
         return await done
 
     async def write(self, events: Sequence[NewEvent]) -> tuple[Recorded, ...]:
@@ -58,92 +108,136 @@ class LiveState:
         return await self.commit(lambda _state, _now_us: events)
 
     async def run(self) -> None:
-        """Serve commits until cancelled; an append that is under way is finished first."""
-        while True:
-            await self._some.wait()
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_COMMITS_PER_APPEND))]
-            if not self._waiting:
-                self._some.clear()
-            await _finish(self._serve(batch))
+        """Serve commits until cancelled; what has been decided is written first."""
+        try:
+            while True:
+                if self._batches and self._batches[0].over:
+                    await _finish(self._settle())
+                elif self._may_decide:
+                    self._decide()
+                else:
+                    self._look.clear()
+                    await self._look.wait()
+        except asyncio.CancelledError:
+            await _finish(self._settle_all())
+            raise
 
-    async def _serve(self, batch: Sequence[tuple[Decide, Committing]]) -> None:
-        candidate = Candidate(self.state)
-        now_us = self._clock.now_us()
-        written: list[NewEvent] = []
-        answers: list[tuple[Committing, tuple[Recorded, ...] | Exception]] = []
-        for decide, done in batch:
-            tried = Candidate(candidate)
+    @property
+    def _may_decide(self) -> bool:
+        """Whether enough wait for a batch of their own."""
+        if not self._batches:
+            return bool(self._waiting)
+        return len(self._batches) < MAX_BATCHES and len(self._waiting) >= AHEAD_SHARE * len(self._batches[0].asked)
+
+    def _decide(self) -> None:
+        """The next batch, on top of those before it, and on its way to the log."""
+        below = self._batches[-1].candidate if self._batches else self.state
+        batch = _Batch(asked=[], candidate=Candidate(below), started=asyncio.get_running_loop().time())
+        now_us, follows = self._clock.now_us(), below.position
+        encoded: list[Encoded] = []
+        while self._waiting and len(batch.asked) < MAX_COMMITS_PER_APPEND:
+            decide, done = self._waiting[0]
+            tried = Candidate(batch.candidate)
             try:
                 events = decide(tried, now_us)
                 recorded = tried.try_events(events, now_us)
+                rows = self._log.encode(events)
             except Exception as problem:  # a decision that fails is its asker's, not its neighbours'
-                answers.append((done, problem))
-                continue
-            tried.swap()
-            written.extend(events)
-            answers.append((done, recorded))
-        try:
-            await self._append(written, candidate, now_us)
-        except BadInput as problem:  # an event that no log can take
-            if len(batch) == 1:
-                _answer(batch[0][1], problem)
-                return
-            for each in batch:  # it fails its own asker only
-                await self._serve([each])
-            return
-        except GhostFleetError as problem:
-            for done, outcome in answers:
-                _answer(done, outcome if isinstance(outcome, Exception) else problem)
-            return
-        for done, outcome in answers:
-            _answer(done, outcome)
+                batch.answers.append((done, problem))
+            else:
+                if encoded and len(encoded) + len(rows) > MAX_APPEND_ROWS:
+                    break  # the first of the next batch
+                tried.swap()
+                encoded += rows
+                batch.recorded += recorded
+                batch.answers.append((done, recorded))
+            batch.asked.append(self._waiting.popleft())
+        if encoded:
+            batch.writing = asyncio.ensure_future(self._write(encoded, now_us, follows))
+            batch.writing.add_done_callback(lambda _: self._look.set())
+        self._batches.append(batch)
 
-    async def _append(self, events: list[NewEvent], candidate: Candidate, now_us: int) -> None:
-        if not events:
-            return
-        expected = self._expected(events)
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        try:
-            stored = await self._log.append(events, time_us=now_us, expected=expected)
-            self._on_commit(loop.time() - started)
-        except BadInput:
-            raise  # nothing is wrong with the log
-        except GhostFleetError as problem:
-            if await self._landed_all_the_same(events):
-                return
-            self.trouble = str(problem)
-            self.troubled.set()
-            raise
-        self.trouble = None
-        assert stored[-1].position == candidate.position, "the log numbers events as the candidate does"
-        candidate.swap()
-        for recorded in stored:
+    async def _write(self, encoded: Sequence[Encoded], now_us: int, follows: int) -> None:
+        await self._log.append_encoded(encoded, time_us=now_us, follows=follows)
+
+    async def _settle(self) -> None:
+        """What became of the oldest batch."""
+        batch = self._batches[0]
+        problem = batch.problem
+        if problem is None:
+            self._adopt(batch)
+        elif isinstance(problem, GhostFleetError):
+            await self._recover()
+        else:
+            raise problem
+
+    async def _settle_all(self) -> None:
+        while self._batches:
+            if (writing := self._batches[0].writing) is not None:
+                await asyncio.wait([writing])
+            await self._settle()
+
+    def _adopt(self, batch: _Batch) -> None:
+        """The oldest batch is durable: make it the state, and tell."""
+        self._batches.popleft()
+        batch.candidate.swap()
+        if self._batches:
+            self._batches[0].candidate.rebase(self.state)
+        if batch.recorded:
+            self.trouble = None
+            now = asyncio.get_running_loop().time()
+            self._on_commit(now - max(batch.started, self._written_at))
+            self._written_at = now
+        for recorded in batch.recorded:
             self._on_event(recorded)
+        batch.answer()
 
-    def _expected(self, events: Sequence[NewEvent]) -> Mapping[Stream, int]:
-        base = Candidate(self.state)
-        return {stream: base.version(stream) for stream in {event.stream for event in events}}
+    async def _recover(self) -> None:
+        """The oldest batch was not written, it seems. The log knows; whatever is in it is a fact, whoever was told otherwise."""
+        writings = [batch.writing for batch in self._batches if batch.writing is not None]
+        await asyncio.wait(writings)
+        while any(it.writing is not None and it.problem is None for it in self._batches):
+            self._adopt(self._batches[0])  # one that is written stands on all before it: they are written too
+        failed = list(self._batches)
+        self._batches.clear()
+        found, whole = await self._catch_up()
+        again: list[tuple[Decide, Committing]] = []
+        for number, batch in enumerate(failed):
+            problem = batch.problem
+            if batch.recorded and all(found.get(it.position) == it for it in batch.recorded):
+                self.trouble = None
+                batch.answer()
+            elif _may_be_decided_anew(problem, first=number == 0, whole=whole):
+                again += batch.asked
+            elif isinstance(problem, GhostFleetError):
+                if isinstance(problem, HeadMoved):
+                    problem = LogUnavailable("the log has events that cannot be read")
+                self.trouble = str(problem)
+                self.troubled.set()
+                batch.answer(problem)
+            else:
+                assert problem is not None
+                raise problem
+        self._waiting.extendleft(reversed(again))
 
-    async def _landed_all_the_same(self, events: Sequence[NewEvent]) -> bool:
-        """After a failed append: whether the log took these events although it could not say so. Then they are facts."""
-        landed: list[Recorded] = []
+    async def _catch_up(self) -> tuple[dict[int, Recorded], bool]:
+        """Make what is in the log beyond the state part of it. Returns that by position, and whether it could be read whole."""
+        found: dict[int, Recorded] = {}
         with contextlib.suppress(GhostFleetError):
             async for recorded in self._log.read(self.state.position):
                 self.state.apply(recorded)
                 self._on_event(recorded)
-                landed.append(recorded)
-        newest = landed[-len(events) :]
-        return [(it.stream, it.event) for it in newest] == [(it.stream, it.event) for it in events]
+                found[recorded.position] = recorded
+            return found, True
+        return found, False
 
 
-def _answer(done: Committing, outcome: tuple[Recorded, ...] | Exception) -> None:
-    if done.done():
-        return
-    if isinstance(outcome, Exception):
-        done.set_exception(outcome)
-    else:
-        done.set_result(outcome)
+def _may_be_decided_anew(problem: BaseException | None, *, first: bool, whole: bool) -> bool:
+    """Of a batch that is not in the log as far as that could be read (`whole` or not): whether it cannot turn up there later, and
+    was decided on top of what is not there, or without something that is."""
+    if problem is None or isinstance(problem, HeadMoved):
+        return whole or not first
+    return not first and isinstance(problem, LogUnavailable) and not problem.in_doubt
 
 
 async def _finish(work: Coroutine[None, None, None]) -> None:

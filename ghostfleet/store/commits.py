@@ -14,7 +14,7 @@ from ghostfleet.domain.events import Recorded, Stream
 from ghostfleet.domain.values import Hash
 from ghostfleet.errors import BadInput, GhostFleetError, StopService
 from ghostfleet.store.codec import LAST_TIME_US, Encoded
-from ghostfleet.store.errors import EventUnwritable, LogCorrupt, LogUnavailable, VersionConflict
+from ghostfleet.store.errors import EventUnwritable, HeadMoved, LogCorrupt, LogUnavailable, VersionConflict
 from ghostfleet.store.projections import changes_of
 from ghostfleet.store.recorder import Counters, Recorder
 from ghostfleet.store.rows import EventRow, LogHead, chain_hash
@@ -34,6 +34,7 @@ class _Waiting(msgspec.Struct, gc=False):
     events: Sequence[Encoded]
     time_us: int
     expected: Mapping[Stream, int] | None
+    follows: int | None
     done: "asyncio.Future[Answer]"
 
 
@@ -66,11 +67,14 @@ class GroupCommit:
         self._closed = False
 
     async def append(
-        self, events: Sequence[Encoded], time_us: int, expected: Mapping[Stream, int] | None
+        self,
+        events: Sequence[Encoded],
+        time_us: int,
+        *,
+        expected: Mapping[Stream, int] | None = None,
+        follows: int | None = None,
     ) -> tuple[Recorded, ...]:
         """Returns when the events are durable."""
-        if len(events) > MAX_APPEND_ROWS:
-            raise EventUnwritable(f"one append takes at most {MAX_APPEND_ROWS} events, not {len(events)}")
         if not 0 <= time_us <= LAST_TIME_US:
             raise EventUnwritable(f"{time_us} is no time in microseconds since 1970")
         while len(self._queue) >= MAX_WAITING_APPENDS:
@@ -78,7 +82,7 @@ class GroupCommit:
         if self._closed:
             raise BadInput("the log is closed: open it again")
         done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(events, time_us, expected, done))
+        self._queue.append(_Waiting(events, time_us, expected, follows, done))
         if len(self._queue) >= MAX_WAITING_APPENDS:
             self._room.clear()
         if self._draining is None:
@@ -120,15 +124,18 @@ class GroupCommit:
             waiting = self._queue.popleft()
             if waiting.done.done():
                 continue  # its caller was cancelled
-            conflict = self._conflict(waiting.expected, batch)
+            conflict = self._conflict(waiting, batch)
             if conflict is not None:
                 waiting.done.set_exception(conflict)
                 continue
             batch.answers.append((waiting.done, self._number(batch, waiting)))
         return batch
 
-    def _conflict(self, expected: Mapping[Stream, int] | None, batch: _Batch) -> VersionConflict | None:
-        for stream, wanted in (expected or {}).items():
+    def _conflict(self, waiting: _Waiting, batch: _Batch) -> VersionConflict | HeadMoved | None:
+        newest = batch.rows[-1].position if batch.rows else self.head.position
+        if waiting.follows is not None and waiting.follows != newest:
+            return HeadMoved(waiting.follows, newest)
+        for stream, wanted in (waiting.expected or {}).items():
             actual = batch.versions.get(stream) or self.versions.get(stream, 0)
             if actual != wanted:
                 return VersionConflict(stream, wanted, actual)

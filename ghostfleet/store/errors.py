@@ -26,6 +26,13 @@ class VersionConflict(TryAgain):
         super().__init__(f"stream {stream} has version {actual}, not {expected}: read it and decide again")
 
 
+class HeadMoved(TryAgain):
+    """The log does not end where the caller's events were to follow. Nothing of the call was written: decide again."""
+
+    def __init__(self, follows: int, actual: int) -> None:
+        super().__init__(f"the log ends at position {actual}, not {follows}: read it and decide again")
+
+
 class EventUnwritable(BadInput):
     """An event that cannot be a row: too large, or text that is not Unicode."""
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ghostfleet.domain.events import NewEvent, Recorded, Stream, wallet_of
 from ghostfleet.errors import BadInput
-from ghostfleet.store.codec import CODEC, Codec
-from ghostfleet.store.commits import GroupCommit
-from ghostfleet.store.errors import ArchiveMissing, LogUnavailable
+from ghostfleet.store.codec import CODEC, Codec, Encoded
+from ghostfleet.store.commits import MAX_APPEND_ROWS, GroupCommit
+from ghostfleet.store.errors import ArchiveMissing, EventUnwritable, LogUnavailable
 from ghostfleet.store.opening import opened
 from ghostfleet.store.places import recorder_at
 from ghostfleet.store.projections import changes_of
@@ -74,11 +74,19 @@ class EventLog:
         `expected` is the version each stream must have now. Raises VersionConflict, EventUnwritable, LogUnavailable (nothing
         changed; when `in_doubt`, the events may be found in the log later), LogCorrupt.
         """
+        encoded = self.encode(events)
+        return await self._commits.append(encoded, time_us, expected=expected) if encoded else ()
+
+    def encode(self, events: Sequence[NewEvent]) -> list[Encoded]:
+        """Events as they will be written. Raises EventUnwritable."""
+        if len(events) > MAX_APPEND_ROWS:
+            raise EventUnwritable(f"one append takes at most {MAX_APPEND_ROWS} events, not {len(events)}")
         encode = self._codec.encode
-        encoded = [encode(event) for event in events]
-        if not encoded:
-            return ()
-        return await self._commits.append(encoded, time_us, expected)
+        return [encode(event) for event in events]
+
+    async def append_encoded(self, events: Sequence[Encoded], *, time_us: int, follows: int) -> tuple[Recorded, ...]:
+        """As `append`, of one event or more that are to follow the one at position `follows` and no other. Raises HeadMoved."""
+        return await self._commits.append(events, time_us, follows=follows)
 
     async def read(self, after: int = 0, *, until: int | None = None) -> AsyncIterator[Recorded]:
         """Events after a position, in order, up to the head at the time. Unknown events that may be skipped are UnknownEvent.

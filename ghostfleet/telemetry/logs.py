@@ -46,37 +46,55 @@ def one_line(text: str, limit: int = MAX_LINE_CHARS) -> str:
     return clean if len(clean) <= limit else clean[: limit - len(CUT)] + CUT
 
 
-def _parts(record: logging.LogRecord) -> JsonLine:
+def _of_record(record: logging.LogRecord) -> JsonLine:
     recorded: Recorded | None = getattr(record, "recorded", None)
-    time_us = recorded.time_us if recorded is not None else int(record.created * 1_000_000)
     message = record.getMessage()
     if record.exc_info and record.exc_info[1] is not None:
         problem = record.exc_info[1]
         message = f"{message}: {type(problem).__name__}: {problem}"
-    line = JsonLine(time=iso(time_us), level=record.levelname, message=one_line(message), logger=record.name)
     if recorded is not None:
-        line.wallet = recorded.wallet or ""
-        line.event = type(recorded.event).__name__
-        line.position = recorded.position
-        line.correlation = recorded.correlation
-    return line
+        return _of_event(recorded, record.levelname, message, record.name)
+    time = iso(int(record.created * 1_000_000))
+    return JsonLine(time=time, level=record.levelname, message=one_line(message), logger=record.name)
 
 
-class HumanFormatter(logging.Formatter):
-    """`time LEVEL wallet words (#position)`, with `fleet` in the place of the wallet for what concerns all."""
+def _of_event(recorded: Recorded, level: str, words: str, logger: str) -> JsonLine:
+    return JsonLine(
+        time=iso(recorded.time_us),
+        level=level,
+        message=one_line(words),
+        wallet=recorded.wallet or "",
+        event=type(recorded.event).__name__,
+        position=recorded.position,
+        correlation=recorded.correlation,
+        logger=logger,
+    )
+
+
+class Formatter(logging.Formatter):
+    """Both kinds of line are made from the same parts, of a record or of an event itself."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = _parts(record)
+        return self.written(_of_record(record))
+
+    def written(self, line: JsonLine) -> str:
+        raise NotImplementedError
+
+
+class HumanFormatter(Formatter):
+    """`time LEVEL wallet words (#position)`, with `fleet` in the place of the wallet for what concerns all."""
+
+    def written(self, line: JsonLine) -> str:
         mark = f" (#{line.position})" if line.position else ""
         who = line.wallet or "fleet"
         return one_line(f"{line.time} {line.level} {who} {line.message}{mark}", MAX_LINE_CHARS + 200)
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(Formatter):
     """One JSON object a line."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        return msgspec.json.encode(_parts(record)).decode()
+    def written(self, line: JsonLine) -> str:
+        return msgspec.json.encode(line).decode()
 
 
 class TogetherHandler(logging.StreamHandler[TextIO]):
@@ -86,23 +104,30 @@ class TogetherHandler(logging.StreamHandler[TextIO]):
     outside a loop. What a kill takes with it stands in the log of events.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, lines: Formatter) -> None:
         super().__init__(stream)
+        self.formatter: Formatter = lines
         self._lines: list[str] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         """The loop that will flush what waits."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._lines.append(self.format(record))
-            loop = _running_loop()
-            if loop is None or record.levelno >= logging.ERROR or len(self._lines) >= MAX_LINES_TOGETHER:
-                self.flush()
-            elif loop is not self._loop:
-                self._loop = loop
-                loop.call_soon(self.flush_quietly)
+            self.add(self.format(record), record.levelno)
         except Exception:
             self.handleError(record)
+
+    def add(self, line: str, level: int) -> None:
+        """One more line."""
+        self.acquire()  # against the flush of another thread
+        self._lines.append(line)
+        self.release()
+        loop = _running_loop()
+        if loop is None or level >= logging.ERROR or len(self._lines) >= MAX_LINES_TOGETHER:
+            self.flush()
+        elif loop is not self._loop:
+            self._loop = loop
+            loop.call_soon(self.flush_quietly)
 
     def flush(self) -> None:
         """Write what waits."""
@@ -120,6 +145,19 @@ class TogetherHandler(logging.StreamHandler[TextIO]):
         self._loop = None
         with contextlib.suppress(OSError, ValueError):
             self.flush()
+
+
+def tell(logger: logging.Logger, recorded: Recorded, level: int, words: str) -> None:
+    """A line for an event. Where nobody but our own handler listens it goes there directly: a record of its own, with a caller
+    that is of no interest, costs more than the line."""
+    handler = logger.handlers[0] if len(logger.handlers) == 1 and not logger.propagate and not logger.filters else None
+    if type(handler) is TogetherHandler and not handler.filters and level >= handler.level:
+        line = _of_event(recorded, logging.getLevelName(level), words, logger.name)
+        handler.add(handler.formatter.written(line), level)
+        return
+    record = logging.LogRecord(logger.name, level, "", 0, words, None, None)
+    record.recorded = recorded
+    logger.handle(record)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -140,8 +178,8 @@ def configure_logging(level: str = "info", json: bool = False, stream: TextIO | 
     asked = {name: getattr(logging, name) for name in ("logThreads", "logProcesses", "logMultiprocessing")}
     for name in asked:
         setattr(logging, name, False)
-    handler = TogetherHandler(stream if stream is not None else sys.stdout)
-    handler.setFormatter(JsonFormatter() if json else HumanFormatter())
+    lines = JsonFormatter() if json else HumanFormatter()
+    handler = TogetherHandler(stream if stream is not None else sys.stdout, lines)
     logger.setLevel(level.upper())
     logger.handlers = [handler]
     logger.propagate = False

@@ -14,7 +14,7 @@ from ghostfleet.domain.state import State
 from ghostfleet.domain.values import SECOND_US
 from ghostfleet.telemetry.labels import OTHER, Label
 from ghostfleet.telemetry.lines import WEI_PER_ETH, level_of, words_of
-from ghostfleet.telemetry.logs import LOGGER
+from ghostfleet.telemetry.logs import LOGGER, tell
 from ghostfleet.telemetry.metrics import Metrics
 
 MAX_OPEN_ACTIONS = 200_000
@@ -66,7 +66,7 @@ class Telemetry:
             count = self._counts.get(kind)
             if count is None:
                 count = self._counts[kind] = self.metrics.events.labels(kind.__name__)
-            count.inc()
+            self.metrics.tally.inc(count)
             handler = HANDLERS.get(kind)
             if handler is not None:
                 handler(self, recorded.event, recorded)
@@ -82,9 +82,7 @@ class Telemetry:
             return  # of another release, which told it when it was written
         level = level_of(recorded.event)
         if self._logger.isEnabledFor(level):
-            line = logging.LogRecord(self._logger.name, level, "", 0, words_of(recorded.event), None, None)
-            line.recorded = recorded
-            self._logger.handle(line)  # who called whom is of no interest, and costs more than the line
+            tell(self._logger, recorded, level, words_of(recorded.event))
 
     def _remember(self, action_id: str, plugin: str, kind: str) -> None:
         if len(self._open) >= MAX_OPEN_ACTIONS:
@@ -96,7 +94,7 @@ class Telemetry:
         count = self._outcomes.get(labels)
         if count is None:
             count = self._outcomes[labels] = self.metrics.actions.labels(*labels)
-        count.inc()
+        self.metrics.tally.inc(count)
         if last:
             self._open.pop(action_id, None)
 
@@ -115,7 +113,7 @@ class Telemetry:
         count = self._statuses.get(status)
         if count is None:
             count = self._statuses[status] = self.metrics.transactions.labels(status)
-        count.inc()
+        self.metrics.tally.inc(count)
 
     def _started(self, event: ev.ServiceStarted, recorded: ev.Recorded) -> None:
         self.metrics.start_time.set(recorded.time_us / SECOND_US)
@@ -149,8 +147,8 @@ class Telemetry:
 
     def _mined(self, event: ev.TransactionMined, recorded: ev.Recorded) -> None:
         self._status("mined" if event.success else "reverted")
-        self.metrics.gas_used.inc(event.gas_used)
-        self.metrics.fees.inc(event.gas_used * event.gas_price_wei / WEI_PER_ETH)
+        self.metrics.tally.inc(self.metrics.gas_used, event.gas_used)
+        self.metrics.tally.inc(self.metrics.fees, event.gas_used * event.gas_price_wei / WEI_PER_ETH)
 
     def _final(self, event: ev.TransactionFinal, recorded: ev.Recorded) -> None:
         self._status("final")

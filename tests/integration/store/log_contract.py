@@ -12,7 +12,7 @@ from log_stage import STATUSES, T0_US, a_day, final, mined, note, registered, re
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.events import FLEET_STREAM, NewEvent, Recorded
 from ghostfleet.errors import BadInput
-from ghostfleet.store.errors import EventUnwritable, LogUnavailable, VersionConflict
+from ghostfleet.store.errors import EventUnwritable, HeadMoved, LogUnavailable, VersionConflict
 from ghostfleet.store.log import EventLog
 from ghostfleet.store.queries import EventQuery, TransactionQuery, TransactionRow, every
 from ghostfleet.store.rows import GENESIS, LogHead
@@ -108,6 +108,14 @@ class LogContract:
         assert not isinstance(good, BaseException)
         assert not isinstance(other, BaseException)
         assert (log.head.position, log.version("wallet/w9")) == (2, 0)
+
+    async def test_events_that_are_to_follow_a_position_follow_it_or_are_not_written(self, log: EventLog) -> None:
+        events = [log.encode([note(str(number))]) for number in range(4)]
+        answers = await asyncio.gather(
+            *(log.append_encoded(events[n], time_us=T0_US, follows=n) for n in (0, 1, 3, 2)), return_exceptions=True
+        )
+        assert [type(it) for it in answers] == [tuple, tuple, HeadMoved, tuple]
+        assert [it.event.reason async for it in log.read()] == ["0", "1", "2"]  # type: ignore[union-attr]
 
     async def test_an_event_that_fits_no_row_fails_only_its_own_append(self, log: EventLog) -> None:
         class Stranger(ev.Event, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """Any order of commands with keys, failing commits and restarts: each key of each actor has one effect, told alike to all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +12,8 @@ from ghostfleet.engine.commands import KeyReused, obey
 from ghostfleet.engine.ports import AdminCommand, Obeyed
 from ghostfleet.engine.state import LiveState
 from ghostfleet.errors import TryAgain
+from ghostfleet.store.codec import CODEC, Encoded
+from ghostfleet.store.errors import HeadMoved
 
 
 class Clock:
@@ -29,12 +31,15 @@ class FailingLog:
     def version(self, stream: str) -> int:
         return sum(row.stream == stream for row in self.rows)
 
-    async def append(
-        self, events: Sequence[ev.NewEvent], *, time_us: int, expected: Mapping[str, int] | None = None
-    ) -> tuple[ev.Recorded, ...]:
+    def encode(self, events: Sequence[ev.NewEvent]) -> list[Encoded]:
+        return [CODEC.encode(event) for event in events]
+
+    async def append_encoded(self, events: Sequence[Encoded], *, time_us: int, follows: int) -> tuple[ev.Recorded, ...]:
         await asyncio.sleep(0)
         if self._failures and self._failures.pop(0):
             raise TryAgain("the log takes nothing")
+        if follows != len(self.rows):
+            raise HeadMoved(follows, len(self.rows))
         stored = []
         for event in events:
             version = self.version(event.stream) + 1

@@ -1,100 +1,24 @@
 """LiveState: decide on a candidate, append durably, then swap. Nothing is seen before it is written, and nothing half."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
+from live_stage import Fixture, live_state, opening, pausing, signed
 
-from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.decisions import Refused, Rules
 from ghostfleet.domain.limits import Limits
 from ghostfleet.domain.slot import Pending
-from ghostfleet.domain.state import Candidate, State, encode_state, fold
-from ghostfleet.domain.values import Address, Call, Fees, Hash, Octets
+from ghostfleet.domain.state import encode_state, fold
 from ghostfleet.domain.wallet import BrokenFold
 from ghostfleet.engine.gate import Gate
 from ghostfleet.engine.ports import AdminCommand
 from ghostfleet.engine.service import FleetService
-from ghostfleet.engine.state import LiveState
 from ghostfleet.store.errors import EventUnwritable, LogUnavailable
-from ghostfleet.store.log import EventLog
-from tests.simulation.memory_recorder import MemoryDisk, MemoryRecorder
 
-ADDRESS = Address(b"\x22" * 20)
-NOW_US = 1_700_000_000_000_000
 PAUSE = AdminCommand(command="pause", actor="op", remote="127.0.0.1", request_id="r")
-
-
-class Clock:
-    def now_us(self) -> int:
-        return NOW_US
-
-
-class Fixture:
-    """A live state over a log in memory whose sync a test can hold or break."""
-
-    def __init__(self, log: EventLog, disk: MemoryDisk) -> None:
-        self.log, self.disk = log, disk
-        self.told: list[ev.Recorded] = []
-        self.live = LiveState(State(), log, Clock(), self.told.append)
-
-
-@asynccontextmanager
-async def live_state(wallets: int = 1) -> AsyncIterator[Fixture]:
-    disk = MemoryDisk()
-    hold = asyncio.Event()
-    hold.set()
-    fixture = Fixture(await EventLog.over(MemoryRecorder(disk, hold.wait)), disk)
-    fixture.hold = hold  # type: ignore[attr-defined]
-    running = asyncio.create_task(fixture.live.run())
-    try:
-        for number in range(wallets):
-            registered = ev.WalletRegistered(address=ADDRESS, profile="p", plugin="t", first_turn_us=0)
-            await fixture.live.write([ev.NewEvent(f"wallet/w{number}", registered)])
-        yield fixture
-    finally:
-        hold.set()
-        running.cancel()
-        await asyncio.wait([running])
-
-
-def decided(name: str, number: int = 1) -> ev.ActionDecided:
-    return ev.ActionDecided(
-        action_id=f"{name}/{number}",
-        plugin="t",
-        kind="k",
-        params={},
-        seed=1,
-        observation={},
-        profile="p",
-        config_digest="",
-        call=Call(to=ADDRESS),
-        spend_wei=0,
-        balance_wei=1,
-        next_turn_us=0,
-    )
-
-
-def signed(name: str, number: int = 1, nonce: int = 0) -> ev.TransactionSigned:
-    return ev.TransactionSigned(
-        action_id=f"{name}/{number}",
-        nonce=nonce,
-        attempt=1,
-        purpose="action",
-        hash=Hash(f"{name}{nonce}".encode().ljust(32, b"\0")),
-        raw=Octets(b"\x02"),
-        to=ADDRESS,
-        value_wei=0,
-        gas=21_000,
-        fees=Fees(1, 0),
-    )
-
-
-def opening(name: str, rules: Rules | None = None):
-    return partial(decisions.open_slot, name=name, decided=decided(name), signed=signed(name), rules=rules or Rules())
 
 
 async def test_an_event_is_neither_seen_nor_told_before_it_is_durable():
@@ -196,10 +120,6 @@ async def test_a_decision_that_comes_behind_other_settings_in_the_same_batch_is_
         assert not it.live.state.wallets["w1"].pending
 
 
-def pausing(state: Candidate, now_us: int, *, actor: str) -> Sequence[ev.NewEvent]:
-    return decisions.pause(state, actor, "")
-
-
 async def test_a_commit_whose_failure_was_a_lie_is_a_fact():
     """The disk took the events and could not say so: what is in the log counts."""
     async with live_state() as it:
@@ -207,11 +127,10 @@ async def test_a_commit_whose_failure_was_a_lie_is_a_fact():
         class Lying:
             """Appends, and then says it could not."""
 
-            def version(self, stream: str) -> int:
-                return it.log.version(stream)
+            encode = staticmethod(it.log.encode)
 
-            async def append(self, events, *, time_us, expected=None):
-                await it.log.append(events, time_us=time_us, expected=expected)
+            async def append_encoded(self, events, *, time_us, follows):
+                await it.log.append_encoded(events, time_us=time_us, follows=follows)
                 raise LogUnavailable("the answer of the disk was lost")
 
             def read(self, after: int = 0, *, until: int | None = None):

@@ -422,3 +422,29 @@ def test_since_is_how_long_ago_or_a_moment(text: str, ago_secs: int) -> None:
 )  # fmt: skip
 def test_how_long_is_told_to_the_unit_that_matters(us: int, told: str) -> None:
     assert span(us) == told
+
+
+@pytest.mark.parametrize("json", [False, True])
+def test_a_line_of_an_event_is_the_same_for_our_own_handler_and_among_others(json: bool) -> None:
+    """Our handler alone gets it without a record; with another one beside it both get one."""
+    stream, logger = io.StringIO(), logging.getLogger("ghostfleet")
+    undo = configure_logging("debug", json=json, stream=stream)
+    other = logging.NullHandler()
+    try:
+        told([sample(ev.CATALOGUE[name]) for name in sorted(ev.CATALOGUE)])
+        alone = stream.getvalue()
+        stream.truncate(0)
+        stream.seek(0)
+        logger.addHandler(other)
+        told([sample(ev.CATALOGUE[name]) for name in sorted(ev.CATALOGUE)])
+        assert stream.getvalue() == alone
+        assert alone.count("\n") == len(ev.CATALOGUE)
+    finally:
+        logger.removeHandler(other)
+        undo()
+
+
+def test_what_was_counted_is_there_for_whoever_looks_at_the_registry() -> None:
+    telemetry = told([signed(), signed(2)])
+    name, labels = "ghost_fleet_events_total", {"type": "TransactionSigned"}
+    assert [telemetry.metrics.registry.get_sample_value(name, labels) for _ in range(2)] == [2.0, 2.0]
