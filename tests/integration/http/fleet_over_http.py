@@ -27,6 +27,7 @@ from ghostfleet.errors import TryAgain
 from ghostfleet.http.app import create_app
 from ghostfleet.http.server import HttpServer, serving
 from ghostfleet.keys.keyring import Keyring
+from ghostfleet.store.codec import Encoded
 from ghostfleet.telemetry import Metrics, Telemetry
 
 START_US = 1_767_225_600_000_000
@@ -71,10 +72,10 @@ class WritableOrNot:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
 
-    async def append(self, events: Sequence[ev.NewEvent], **how: Any) -> tuple[ev.Recorded, ...]:
+    async def append_encoded(self, events: Sequence[Encoded], **how: Any) -> tuple[ev.Recorded, ...]:
         if self.failing:
             raise LogUnavailable("the log cannot be written: disk full")
-        stored: tuple[ev.Recorded, ...] = await self._log.append(events, **how)
+        stored: tuple[ev.Recorded, ...] = await self._log.append_encoded(events, **how)
         return stored
 
 
