@@ -1,6 +1,6 @@
 """The whole state as a fold of the log, and a candidate on which the next events are tried before they are written."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
@@ -58,13 +58,19 @@ def decode_state(data: bytes) -> State:
 
 
 class Candidate:
-    """The state as it would be after events that are not written yet; the state itself stays as it is until `swap`."""
+    """The state as it would be after events that are not written yet; the state itself stays as it is until `swap`.
+
+    It may stand on another candidate, whose events are being written.
+    """
 
     def __init__(self, base: "State | Candidate") -> None:
         self._base = base
         self._touched: dict[str, Wallet] = {}
         self.fleet: Fleet = base.fleet
         self.position: int = base.position
+        self._marked = (self.fleet, self.position)
+        self._undo: list[tuple[str, Wallet | None]] = []
+        """What each event since the mark has replaced among those touched."""
 
     def wallet(self, name: str) -> Wallet | None:
         """A wallet as of this candidate."""
@@ -78,6 +84,21 @@ class Candidate:
         """How many wallets are not retired."""
         base = self._base
         return base.wallet_count() if isinstance(base, Candidate) else sum(not w.retired for w in base.wallets.values())
+
+    def mark(self) -> None:
+        """From here on events are tried that `back` takes back."""
+        self._marked = (self.fleet, self.position)
+        self._undo.clear()
+
+    def back(self) -> None:
+        """As it was at the mark."""
+        for name, before in reversed(self._undo):
+            if before is None:
+                del self._touched[name]
+            else:
+                self._touched[name] = before
+        self._undo.clear()
+        self.fleet, self.position = self._marked
 
     def rebase(self, base: State) -> None:
         """Stand on the state itself: what this one was tried on top of is part of it now."""
@@ -94,7 +115,9 @@ class Candidate:
         recorded = Recorded(self.position + 1, new.stream, before + 1, now_us, new.correlation, new.event)
         self.fleet = fleets.evolve(self.fleet, recorded)
         if name is not None:
-            after = self._touched[name] = wallets.evolve(wallet, recorded)
+            after = wallets.evolve(wallet, recorded)
+            self._undo.append((name, self._touched.get(name)))
+            self._touched[name] = after
             self.fleet = spending.follow(self.fleet, wallet, after, recorded)
         self.position = recorded.position
         return recorded
@@ -102,10 +125,7 @@ class Candidate:
     def swap(self) -> None:
         """Make it so: the events are durable."""
         base = self._base
-        touched: Mapping[str, Wallet] = self._touched
-        if isinstance(base, Candidate):
-            base._touched.update(touched)
-        else:
-            base.wallets.update(touched)
+        assert isinstance(base, State), "what it stands on comes first"
+        base.wallets.update(self._touched)
         base.fleet = self.fleet
         base.position = self.position

@@ -132,22 +132,24 @@ class LiveState:
     def _decide(self) -> None:
         """The next batch, on top of those before it, and on its way to the log."""
         below = self._batches[-1].candidate if self._batches else self.state
-        batch = _Batch(asked=[], candidate=Candidate(below), started=asyncio.get_running_loop().time())
+        candidate = Candidate(below)
+        batch = _Batch(asked=[], candidate=candidate, started=asyncio.get_running_loop().time())
         now_us, follows = self._clock.now_us(), below.position
         encoded: list[Encoded] = []
         while self._waiting and len(batch.asked) < MAX_COMMITS_PER_APPEND:
             decide, done = self._waiting[0]
-            tried = Candidate(batch.candidate)
+            candidate.mark()
             try:
-                events = decide(tried, now_us)
-                recorded = tried.try_events(events, now_us)
+                events = decide(candidate, now_us)
+                recorded = candidate.try_events(events, now_us)
                 rows = self._log.encode(events)
             except Exception as problem:  # a decision that fails is its asker's, not its neighbours'
+                candidate.back()
                 batch.answers.append((done, problem))
             else:
                 if encoded and len(encoded) + len(rows) > MAX_APPEND_ROWS:
+                    candidate.back()
                     break  # the first of the next batch
-                tried.swap()
                 encoded += rows
                 batch.recorded += recorded
                 batch.answers.append((done, recorded))

@@ -8,12 +8,14 @@ from functools import partial
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from live_stage import Fixture, live_state, opening, pausing
+from live_stage import ADDRESS, Fixture, live_state, opening, pausing, signed
 
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.decisions import Refused
 from ghostfleet.domain.state import encode_state, fold
+from ghostfleet.domain.wallet import BrokenFold
 from ghostfleet.engine.state import LiveState
+from ghostfleet.store.codec import Encoded
 from ghostfleet.store.errors import HeadMoved, LogUnavailable
 from ghostfleet.store.rows import EventRow
 from tests.simulation.memory_recorder import MemoryRecorder
@@ -215,3 +217,33 @@ async def _caught_up(it: Fixture) -> None:
             continue
         return
     raise AssertionError("a log that takes everything took nothing")
+
+
+async def test_of_a_commit_that_breaks_halfway_nothing_is_left() -> None:
+    async with live_state(2) as it:
+        registered = ev.WalletRegistered(address=ADDRESS, profile="p", plugin="t", first_turn_us=0)
+        noted = ev.NewEvent("wallet/w1", ev.ErrorRecorded(error_class="note", message="of the one that breaks"))
+        broken = [ev.NewEvent("wallet/w9", registered), noted, noted, ev.NewEvent("wallet/w1", signed("w1"))]
+        results = await asyncio.gather(
+            it.live.commit(opening("w0")), it.live.write(broken), it.live.commit(opening("w1")), return_exceptions=True
+        )
+        assert [type(result) for result in results] == [tuple, BrokenFold, tuple]
+        assert set(it.live.state.wallets) == {"w0", "w1"}
+        assert it.live.state.wallets["w1"].last_error == ""
+        await agrees_with_its_log(it)
+
+
+async def test_what_is_too_much_for_one_append_is_the_first_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ghostfleet.engine.state.MAX_APPEND_ROWS", 5)
+    async with live_state(5) as it:
+        sizes: list[int] = []
+        append = it.log.append_encoded
+
+        async def counting(events: Sequence[Encoded], *, time_us: int, follows: int) -> tuple[ev.Recorded, ...]:
+            sizes.append(len(events))
+            return await append(events, time_us=time_us, follows=follows)
+
+        monkeypatch.setattr(it.log, "append_encoded", counting)
+        await asyncio.gather(*(it.live.commit(opening(f"w{n}")) for n in range(5)))
+        assert sizes == [4, 4, 2]
+        await agrees_with_its_log(it)
