@@ -4,6 +4,7 @@ A wallet that acts every few seconds need not ask for its balance and nonce each
 endpoints count them. A kept reading may only say yes: a turn that comes to nothing with it is taken again with a new one.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from ghostfleet.domain.values import Micros, Unsigned
@@ -30,10 +31,18 @@ class Account:
         worst_wei = unsigned.call.value_wei + unsigned.gas * unsigned.fees.max_fee_wei
         return replace(self, balance_wei=self.balance_wei - worst_wei, next_nonce=unsigned.nonce + 1)
 
-    def stands(self, wallet: Wallet, generation: int) -> bool:
-        """Whether nothing happened to the wallet since, as far as the log knows, but what was brought forward."""
+    def known_balance(self) -> "asyncio.Future[int]":
+        """As an answer that has come."""
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        answer.set_result(self.balance_wei)
+        return answer
+
+    def stands(self, wallet: Wallet, generation: int, oldest: float) -> bool:
+        """Whether it is younger than `oldest` (by the loop's clock), and nothing happened to the wallet since, as far as the log
+        knows, but what was brought forward."""
         return (
-            wallet.next_nonce == self.next_nonce
+            self.read_at > oldest
+            and wallet.next_nonce == self.next_nonce
             and wallet.last_error == self.last_error
             and generation == self.generation
             and not wallet.pending

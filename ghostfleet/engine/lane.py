@@ -180,9 +180,11 @@ class Lane:
 
     async def _observe(self) -> Observed | None:
         """Read what the decision needs, in one batch. None when the protocol could not be read; that is recorded."""
-        kept, self._account = self._account, None
         world, wallet, tuning = self._world, self.wallet, self._world.in_force.now
-        plugin, generation = tuning.plugins[wallet.plugin], world.heads.generation
+        kept, self._account = self._account, None
+        now, generation = asyncio.get_running_loop().time(), world.heads.generation
+        if kept is not None and not kept.stands(wallet, generation, now - world.pace.account_secs):
+            kept = None
         facts = WalletFacts(
             id=WalletId(wallet.id),
             address=wallet.address,
@@ -190,39 +192,27 @@ class Lane:
             previous_kind=wallet.previous_kind,
             decisions=wallet.decisions,
         )
-        read_at = asyncio.get_running_loop().time()
+        balance = asyncio.ensure_future(world.chain.balance(wallet.address)) if kept is None else kept.known_balance()
+        plugin, own_view = tuning.plugins[wallet.plugin], TurnView(self._view, wallet.address, balance)
         try:
-            if (
-                kept is not None
-                and read_at - kept.read_at < world.pace.account_secs
-                and kept.stands(wallet, generation)
-            ):
-                facts = msgspec.structs.replace(facts, balance_wei=kept.balance_wei)
-                view = await plugin.observe(facts, TurnView(self._view, wallet.address, _known(kept.balance_wei)))
-                return Observed(wallet=wallet, tuning=tuning, facts=facts, view=view, account=kept, kept=True)
-            balance = asyncio.ensure_future(world.chain.balance(wallet.address))
-            balance_wei, nonce, view = await asyncio.gather(
-                balance,
-                world.chain.nonce(wallet.address, "pending"),
-                plugin.observe(facts, TurnView(self._view, wallet.address, balance)),
-            )
+            observing = plugin.observe(facts, own_view)
+            if kept is None:
+                asked = asyncio.gather(balance, world.chain.nonce(wallet.address, "pending"), observing)
+                balance_wei, nonce, view = await asked
+            else:
+                view = await observing
         except (TryAgain, StopService):
             raise
         except Exception as problem:  # the boundary to plugin code: recorded, and the wallet goes on next turn
             await self._trouble("observation", problem)
             return None
-        if await note_outside_transactions(world, wallet, nonce):
-            nonce = self.wallet.next_nonce or nonce
-        facts = msgspec.structs.replace(facts, balance_wei=balance_wei)
-        account = Account(
-            balance_wei=balance_wei,
-            next_nonce=nonce,
-            read_us=world.clock.now_us(),
-            read_at=read_at,
-            generation=generation,
-            last_error=self.wallet.last_error,
-        )
-        return Observed(wallet=wallet, tuning=tuning, facts=facts, view=view, account=account, kept=False)
+        account = kept
+        if account is None:
+            if await note_outside_transactions(world, wallet, nonce):
+                nonce = self.wallet.next_nonce or nonce
+            account = Account(balance_wei, nonce, world.clock.now_us(), now, generation, self.wallet.last_error)
+        facts = msgspec.structs.replace(facts, balance_wei=account.balance_wei)
+        return Observed(wallet, tuning, facts, view, account, kept=kept is not None)
 
     def _decide(self, observed: Observed) -> Decision:
         """Ask the plugin, with a seed that is recorded."""
@@ -400,10 +390,3 @@ class Lane:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(secs):
                 await self.nudge.wait()
-
-
-def _known(balance_wei: int) -> "asyncio.Future[int]":
-    """An answer that is there."""
-    answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    answer.set_result(balance_wei)
-    return answer

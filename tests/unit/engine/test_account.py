@@ -57,7 +57,7 @@ def test_what_was_signed_is_taken_off_at_its_worst() -> None:
 
 
 def test_it_stands_while_only_what_was_brought_forward_has_happened() -> None:
-    assert READ.stands(WALLET, 3)
+    assert READ.stands(WALLET, 3, 0.4)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,12 @@ def test_it_stands_while_only_what_was_brought_forward_has_happened() -> None:
     ids=["another nonce", "a nonce unknown", "an error", "an open slot", "a replacement, which may have cost more"],
 )
 def test_it_does_not_once_the_wallet_has_changed(changes: dict[str, object]) -> None:
-    assert not READ.stands(msgspec.structs.replace(WALLET, **changes), 3)
+    assert not READ.stands(msgspec.structs.replace(WALLET, **changes), 3, 0.4)
 
 
 def test_it_does_not_after_a_reorganisation() -> None:
-    assert not READ.stands(WALLET, 4)
+    assert not READ.stands(WALLET, 4, 0.4)
+
+
+def test_it_does_not_when_it_has_grown_old() -> None:
+    assert not READ.stands(WALLET, 3, 0.5)
