@@ -43,6 +43,8 @@ class WalletFacts(msgspec.Struct, frozen=True, kw_only=True):
     id: WalletId
     address: Address
     balance_wei: int
+    """Native balance, wei. When the wallet acted less than ten seconds ago: what there was then, less the most that it may have
+    spent since; a plugin that rests with that is asked again with a new one."""
     previous_kind: str = ""
     """Kind of the wallet's latest decided action, or empty."""
     decisions: int = 0
