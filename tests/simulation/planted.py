@@ -3,6 +3,7 @@
 They are planted from here, for the length of a test; the production code has no switches for them.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from ghostfleet.domain.limits import PER_MINUTE, Ledger, Spending
 from ghostfleet.domain.slot import Pending, SlotPolicy, Wait
 from ghostfleet.domain.state import FOLD_VERSION, Candidate, State, encode_state
 from ghostfleet.domain.values import AnswerClass, Fees, Hash
-from ghostfleet.engine import follow, lane, outsiders, recovery, replacements, signing, tuning
+from ghostfleet.engine import follow, outsiders, recovery, replacements, signing, tuning
 from ghostfleet.engine.duties import Do
 from ghostfleet.engine.follow import Follower
 from ghostfleet.engine.gate import Gate, Passage
@@ -36,6 +37,7 @@ from ghostfleet.engine.service import FleetService
 from ghostfleet.engine.state import LiveState
 from ghostfleet.operations import extract, fund, holdings
 from ghostfleet.operations.fund import FundDuty
+from ghostfleet.store.commits import GroupCommit
 
 replace = msgspec.structs.replace
 Plant = Callable[[], AbstractContextManager[Any]]
@@ -150,7 +152,7 @@ def count_the_nonce_at_preparation() -> AbstractContextManager[Any]:
             return None
         nonce = max(getattr(self, "counter", 0), prepared.unsigned.nonce)
         self.counter = nonce + 1  # type: ignore[attr-defined]
-        return lane.Prepared(prepared.decided, replace(prepared.unsigned, nonce=nonce))
+        return dataclasses.replace(prepared, unsigned=replace(prepared.unsigned, nonce=nonce))
 
     return patch.object(Lane, "_prepare", counting)
 
@@ -166,7 +168,7 @@ def bump_only_one_cap() -> AbstractContextManager[Any]:
     return patch.object(fees, "bump", one)
 
 
-@planted("fees", "stalls", "drops", within=12, promises=STUCK)
+@planted("fees", "stalls", "drops", within=25, promises=STUCK)
 def never_replace_what_is_stuck() -> AbstractContextManager[Any]:
     return patch.object(slot, "is_stuck", lambda *_: False)
 
@@ -350,7 +352,7 @@ def open_slots_are_not_in_the_fleets_ledger() -> AbstractContextManager[Any]:
     return patch.object(Ledger, "moved", unreserved)
 
 
-@planted(within=30, promises=("limits hold",))
+@planted(within=80, promises=("limits hold",))
 def what_other_wallets_have_open_counts_towards_no_limit() -> AbstractContextManager[Any]:
     bounds = decisions.bounds
 
@@ -384,21 +386,34 @@ def a_snapshot_of_another_position() -> AbstractContextManager[Any]:
 
 @planted(within=2, promises=("nothing is visible before it is durable", "signed bytes are durable before they leave"))
 def visible_before_durable() -> AbstractContextManager[Any]:
-    async def early(self: LiveState, events: Any, candidate: Candidate, now_us: int) -> None:
-        if events:
-            expected = self._expected(events)
-            candidate.swap()
-            await self._log.append(events, time_us=now_us, expected=expected)
+    decide = LiveState._decide
 
-    return patch.object(LiveState, "_append", early)
+    def early(self: LiveState) -> None:
+        decide(self)
+        candidate = self._batches[-1].candidate
+        self.state.wallets.update(candidate._touched)
+        self.state.fleet, self.state.position = candidate.fleet, candidate.position
+
+    return patch.object(LiveState, "_decide", early)
 
 
 @planted("disk", within=25, promises=(*FOLD, *STUCK, "no defect", "the log folds"))
 def a_doubtful_commit_counts_as_failed() -> AbstractContextManager[Any]:
-    async def no(self: LiveState, events: Any) -> bool:
-        return False
+    async def not_looked(self: LiveState) -> tuple[dict[int, ev.Recorded], bool]:
+        return {}, False
 
-    return patch.object(LiveState, "_landed_all_the_same", no)
+    return patch.object(LiveState, "_catch_up", not_looked)
+
+
+@planted("disk", within=15, promises=("nothing is visible before it is durable",))
+def what_stands_on_a_batch_that_failed_is_written() -> AbstractContextManager[Any]:
+    conflict = GroupCommit._conflict
+
+    def blind(self: GroupCommit, waiting: Any, batch: Any) -> Any:
+        waiting.follows = None
+        return conflict(self, waiting, batch)
+
+    return patch.object(GroupCommit, "_conflict", blind)
 
 
 @planted("crashes", "config", within=60, promises=STUCK)
@@ -473,7 +488,7 @@ def a_pause_of_the_settings_hides_the_operators() -> AbstractContextManager[Any]
     return patch.object(decisions, "pause", pause)
 
 
-@planted("admin", "disk", within=60, promises=STUCK)
+@planted("admin", "disk", within=130, promises=STUCK)
 def a_pause_that_the_log_could_not_take_is_never_written() -> AbstractContextManager[Any]:
     async def forgotten(self: FleetService) -> None:
         return
