@@ -77,8 +77,6 @@ class Call:
 
     def method_at(self, endpoint: Endpoint) -> str:
         """The first of its methods that the endpoint may know."""
-        if not endpoint.unserved:
-            return self.methods[0]
         return next((method for method in self.methods if method not in endpoint.unserved), self.methods[-1])
 
     def rides_with(self, other: "Call") -> bool:

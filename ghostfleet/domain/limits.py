@@ -32,8 +32,6 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int = 0
 
     def __add__(self, other: "Spending") -> "Spending":
-        if other is NOTHING:
-            return self
         return Spending(
             gas_wei=self.gas_wei + other.gas_wei,
             value_wei=self.value_wei + other.value_wei,
@@ -41,8 +39,6 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def __sub__(self, other: "Spending") -> "Spending":
-        if other is NOTHING:
-            return self
         return Spending(
             gas_wei=self.gas_wei - other.gas_wei,
             value_wei=self.value_wei - other.value_wei,

@@ -105,7 +105,7 @@ class Included(msgspec.Struct, frozen=True, kw_only=True, tag="included"):
     @property
     def settled(self) -> bool:
         """Whether that outcome is what the log says."""
-        return self.pending.outcome == ("succeeded" if self.success and self.attempt.purpose == "action" else "failed")
+        return self.pending.outcome == self.outcome
 
 
 Slot = Pending | Included

@@ -36,7 +36,7 @@ def follow(fleet: Fleet, before: Wallet | None, after: Wallet, recorded: ev.Reco
     for slot in _changed(after.slots, had):
         reserved += slot.at_worst
     spent = _spent(after, recorded.event)
-    if spent is NOTHING and reserved is fleet.ledger.reserved:
+    if spent == NOTHING and reserved == fleet.ledger.reserved:
         return fleet
     return replace(fleet, ledger=fleet.ledger.moved(recorded.time_us, spent, reserved))
 

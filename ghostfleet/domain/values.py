@@ -95,6 +95,11 @@ class Unsigned(msgspec.Struct, frozen=True, kw_only=True):
     gas: int
     fees: Fees
 
+    @property
+    def worst_cost_wei(self) -> int:
+        """What its wallet has to have: value, and all its gas at the highest fee."""
+        return self.call.value_wei + self.gas * self.fees.max_fee_wei
+
 
 class Signed(msgspec.Struct, frozen=True, kw_only=True):
     """A signed transaction: its bytes as they go to a node, and their hash."""

@@ -28,8 +28,7 @@ class Account:
 
     def after(self, unsigned: Unsigned) -> "Account":
         """With this transaction on its way."""
-        worst_wei = unsigned.call.value_wei + unsigned.gas * unsigned.fees.max_fee_wei
-        return replace(self, balance_wei=self.balance_wei - worst_wei, next_nonce=unsigned.nonce + 1)
+        return replace(self, balance_wei=self.balance_wei - unsigned.worst_cost_wei, next_nonce=unsigned.nonce + 1)
 
     def known_balance(self) -> "asyncio.Future[int]":
         """As an answer that has come."""

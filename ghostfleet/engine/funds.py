@@ -20,11 +20,10 @@ async def can_be_pushed(world: World, wallet: Wallet, slot: Pending, pursuit: Pu
         if pursuit.refused is not AnswerClass.INSUFFICIENT_FUNDS:
             return True
         unsigned, _ = transactions.decode(slot.newest.raw)
-        need_wei = unsigned.call.value_wei + unsigned.gas * unsigned.fees.max_fee_wei
         balance_wei = await world.chain.balance(wallet.address)
-        if balance_wei < need_wei:
+        if balance_wei < unsigned.worst_cost_wei:
             if not slot.sweeps:
-                await park(world, wallet.id, need_wei, balance_wei)
+                await park(world, wallet.id, unsigned.worst_cost_wei, balance_wei)
             return slot.sweeps
         pursuit.refused, pursuit.sent = None, False
         return True

@@ -241,16 +241,15 @@ class Lane:
             await self._refused_in_estimation(decided, refused, observed.tuning.plugins[decided.plugin])
             return None
         fees = await world.fees.suggest(await world.heads.first())
-        need_wei = choice.call.value_wei + gas * fees.max_fee_wei
-        if need_wei > observed.facts.balance_wei:
+        nonce = wallet.next_nonce if wallet.next_nonce is not None else observed.account.next_nonce
+        unsigned = Unsigned(chain_id=world.chain_rules.chain_id, nonce=nonce, call=choice.call, gas=gas, fees=fees)
+        if unsigned.worst_cost_wei > observed.account.balance_wei:
             if not observed.kept:
-                await self._park(need_wei, observed.facts.balance_wei)
+                await self._park(unsigned.worst_cost_wei, observed.account.balance_wei)
             return None
         if world.dry_run:
             await self._reject(decided, "dry_run", "dry run: nothing is signed or sent", counts=False)
             return None
-        nonce = wallet.next_nonce if wallet.next_nonce is not None else observed.account.next_nonce
-        unsigned = Unsigned(chain_id=world.chain_rules.chain_id, nonce=nonce, call=choice.call, gas=gas, fees=fees)
         return Prepared(decided=decided, unsigned=unsigned, account=observed.account.after(unsigned))
 
     async def _sign(self, prepared: Prepared) -> Recordable | None:

@@ -45,7 +45,7 @@ class _Batch:
     answers: list[tuple[Committing, tuple[Recorded, ...] | Exception]] = field(default_factory=list)
     recorded: list[Recorded] = field(default_factory=list)
     """Its events, numbered as the log will number them."""
-    writing: "asyncio.Task[None] | None" = None
+    writing: "asyncio.Task[tuple[Recorded, ...]] | None" = None
     """None where there is nothing to write: everybody was refused."""
 
     @property
@@ -155,18 +155,17 @@ class LiveState:
                 batch.answers.append((done, recorded))
             batch.asked.append(self._waiting.popleft())
         if encoded:
-            batch.writing = asyncio.ensure_future(self._write(encoded, now_us, follows))
+            batch.writing = asyncio.create_task(self._log.append_encoded(encoded, time_us=now_us, follows=follows))
             batch.writing.add_done_callback(lambda _: self._look.set())
         self._batches.append(batch)
-
-    async def _write(self, encoded: Sequence[Encoded], now_us: int, follows: int) -> None:
-        await self._log.append_encoded(encoded, time_us=now_us, follows=follows)
 
     async def _settle(self) -> None:
         """What became of the oldest batch."""
         batch = self._batches[0]
         problem = batch.problem
         if problem is None:
+            stored = batch.writing.result()[-1].position if batch.writing is not None else batch.candidate.position
+            assert stored == batch.candidate.position, "the log numbers events as the candidate does"
             self._adopt(batch)
         elif isinstance(problem, GhostFleetError):
             await self._recover()

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TextIO
 
@@ -71,14 +72,15 @@ def _of_event(recorded: Recorded, level: str, words: str, logger: str) -> JsonLi
     )
 
 
-class Formatter(logging.Formatter):
+class Formatter(logging.Formatter, ABC):
     """Both kinds of line are made from the same parts, of a record or of an event itself."""
 
     def format(self, record: logging.LogRecord) -> str:
         return self.written(_of_record(record))
 
+    @abstractmethod
     def written(self, line: JsonLine) -> str:
-        raise NotImplementedError
+        """The line as it leaves."""
 
 
 class HumanFormatter(Formatter):

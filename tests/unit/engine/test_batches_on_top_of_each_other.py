@@ -34,13 +34,22 @@ async def agrees_with_its_log(it: Fixture) -> None:
     assert it.told == rows, "everybody was told of everything once, in order"
 
 
+Written = asyncio.Task[tuple[ev.Recorded, ...]]
+
+
+async def a_slot_decided_on_top_of_a_pause(it: Fixture) -> tuple[Written, Written]:
+    """The pause is being written, and waits for its sync."""
+    it.hold.clear()
+    pause = asyncio.create_task(it.live.commit(PAUSE))
+    await turns()
+    late = asyncio.create_task(it.live.commit(opening("w0")))
+    await turns()
+    return pause, late
+
+
 async def test_the_next_batch_is_decided_while_one_is_being_written_and_sees_what_is_in_it() -> None:
     async with live_state(2) as it:
-        it.hold.clear()
-        pause = asyncio.create_task(it.live.commit(PAUSE))
-        await turns()
-        late = asyncio.create_task(it.live.commit(opening("w0")))
-        await turns()
+        pause, late = await a_slot_decided_on_top_of_a_pause(it)
         assert len(it.live._batches) == 2
         assert not late.done(), "a refusal that rests on a pause which is not durable is told to nobody"
         it.hold.set()
@@ -52,11 +61,7 @@ async def test_the_next_batch_is_decided_while_one_is_being_written_and_sees_wha
 
 async def test_what_was_decided_on_top_of_a_batch_that_failed_is_decided_anew() -> None:
     async with live_state(2) as it:
-        it.hold.clear()
-        pause = asyncio.create_task(it.live.commit(PAUSE))
-        await turns()
-        late = asyncio.create_task(it.live.commit(opening("w0")))
-        await turns()
+        pause, late = await a_slot_decided_on_top_of_a_pause(it)
         fails_in_its_sync(it)
         it.hold.set()
         with pytest.raises(LogUnavailable):
@@ -177,8 +182,8 @@ async def _in_any_weather(asked: list[tuple[str, int]], commits: list[str], read
         recorder = it.log._recorder
         assert isinstance(recorder, Weather)
         recorder.commits, recorder.reads = iter(commits), iter(reads)
-        notes: dict[str, asyncio.Task[tuple[ev.Recorded, ...]]] = {}
-        others: list[asyncio.Task[tuple[ev.Recorded, ...]]] = []
+        notes: dict[str, Written] = {}
+        others: list[Written] = []
         for number, (what, pauses) in enumerate(asked):
             if what == "note":
                 error = ev.ErrorRecorded(error_class="note", message=str(number))
