@@ -31,13 +31,20 @@ def block_time_of(request: pytest.FixtureRequest) -> float:
     return float(getattr(request, "param", 0.0))
 
 
+@pytest.fixture(autouse=True)
+def anvil_at_hand(request: pytest.FixtureRequest) -> None:
+    """Without one, a test that asks for it (by the fixture or by the mark) is skipped at a developer's and fails in CI."""
+    asked_for = "anvil" in request.fixturenames or request.node.get_closest_marker("anvil") is not None
+    if not asked_for or find_anvil() is not None:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail("anvil is not installed: run `npm install` (a test that needs it never skips in CI)")
+    pytest.skip("anvil is not installed")
+
+
 @pytest.fixture
 async def anvil(request: pytest.FixtureRequest) -> AsyncIterator[Devnet]:
-    """A fresh anvil, in 40 ms. Without one the test is skipped on a developer's machine and fails in CI."""
-    if find_anvil() is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("anvil is not installed: run `npm install` (a test that needs it never skips in CI)")
-        pytest.skip("anvil is not installed")
+    """A fresh anvil, in 40 ms."""
     async with running_anvil(block_time_secs=block_time_of(request)) as devnet:
         yield devnet
 

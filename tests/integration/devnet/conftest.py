@@ -16,7 +16,7 @@ async def stage(anvil: Devnet, request: pytest.FixtureRequest) -> AsyncIterator[
         yield one
 
 
-@pytest.fixture(params=["anvil", "embedded"])
+@pytest.fixture(params=[pytest.param("anvil", marks=pytest.mark.anvil), "embedded"])
 async def any_stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     """The same on both engines."""
     if request.param == "anvil":

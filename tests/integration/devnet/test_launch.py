@@ -21,7 +21,7 @@ async def head(url: str) -> int:
             return int((await response.json(content_type=None))["result"], 16)
 
 
-@pytest.mark.parametrize("engine", ["anvil", "embedded"])
+@pytest.mark.parametrize("engine", [pytest.param("anvil", marks=pytest.mark.anvil), "embedded"])
 async def test_a_chain_is_gone_after_an_error_inside(engine: Engine) -> None:
     with contextlib.suppress(ZeroDivisionError):
         async with running_devnet(engine, block_time_secs=0) as devnet:
@@ -50,6 +50,7 @@ async def test_anvil_has_threads_enough_and_the_last_word_is_the_environments(mo
     assert await threads() == "3"
 
 
+@pytest.mark.anvil
 async def test_a_given_port_is_kept_and_a_taken_one_is_an_error() -> None:
     port = free_port()
     async with running_anvil(port=port) as devnet:
