@@ -1,12 +1,12 @@
 """The one place that wires everything: settings to ports, ports to the engine, one task group for all of it.
 
 A start: take the log (alone), fold it, open the endpoints, answer HTTP, check the chain against the log, write down what
-starts, run the lanes. A stop: shut the gate, let sends and commits finish, say so in the log, let the log go.
+starts, run the lanes; keystores are opened meanwhile. A stop: shut the gate, let sends and commits finish, say so in the log,
+let the log go.
 """
 
 import asyncio
 import contextlib
-import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,6 +32,7 @@ from ghostfleet.engine.endpoints import EndpointNews, endpoint_status
 from ghostfleet.engine.gate import Gate, Reason
 from ghostfleet.engine.heads import Heads
 from ghostfleet.engine.in_force import InForce
+from ghostfleet.engine.keys_at_start import KeysAtStart
 from ghostfleet.engine.lending import LendingSigner
 from ghostfleet.engine.ports import Clock, Entropy
 from ghostfleet.engine.recovery import Snapshots, keep_anchor, recover
@@ -50,7 +51,8 @@ from ghostfleet.engine.world import World
 from ghostfleet.errors import GhostFleetError, StopService, TryAgain
 from ghostfleet.http.app import create_app
 from ghostfleet.http.server import serving
-from ghostfleet.keys.keyring import Keyring, WalletKey
+from ghostfleet.keys.keyring import Keyring
+from ghostfleet.keys.opening import Opening
 from ghostfleet.operations.backup_schedule import backups_by_schedule
 from ghostfleet.operations.desk import OperationDesk
 from ghostfleet.operations.runner import OperationRunner
@@ -58,12 +60,9 @@ from ghostfleet.plugins.api import Plugin
 from ghostfleet.store.log import EventLog, open_log
 from ghostfleet.systemd import Informant, systemd_informed
 from ghostfleet.telemetry import Metrics, Telemetry
-from ghostfleet.telemetry.logs import LOGGER
 
 SNAPSHOT_EVERY_EVENTS = 20_000
 """A restart folds at most this many events beyond the snapshot: some 50 ms."""
-KEYS_LINE_SECS = 10.0
-"""Between two lines about keys that are being opened."""
 HOUSEKEEPING_SECS = 5.0
 STOP_SECS = 6.0
 """A stop waits so long for sends in flight; what has no answer by then the next start asks the chain about."""
@@ -98,6 +97,7 @@ class Parts:
     operations: OperationRunner
     deadman: Deadman
     supervisor: list[Supervisor] = field(default_factory=list)
+    keys: KeysAtStart | None = None
     operations_only: bool = False
     """Nothing is decided: wallets do the errands of operations, and nothing else."""
 
@@ -115,24 +115,16 @@ async def run_service(
     source = SettingsFile(loaded.path, environ)
     plugins = source.plugins(loaded)
     async with systemd_informed(environ) as informant:
-        keyring = await _opened_keys(source, loaded.wallet_keys())
-        async with contextlib.aclosing(keyring), _opened_log(loaded.store.url, loaded.archive_dir) as log:
-            ports = Ports(log, AiohttpTransport(), SystemClock(), SystemEntropy(), plugins, keyring, source)
-            told = partial(_tell_of, informant, on_running)
-            await run_on(ports, loaded, signals=signals, operations_only=operations_only, on_running=told)
-
-
-async def _opened_keys(source: SettingsFile, wanted: Sequence[WalletKey]) -> Keyring:
-    """The keys, with a line now and then where that takes long: a thousand keystores take minutes, and nobody answers then."""
-    opening = asyncio.ensure_future(source.keys(wanted))
-    started = asyncio.get_running_loop().time()
-    try:
-        while not (await asyncio.wait([opening], timeout=KEYS_LINE_SECS))[0]:
-            secs = asyncio.get_running_loop().time() - started
-            logging.getLogger(LOGGER).info("opening %d keys, for %.0f s so far", len(wanted), secs)
-        return opening.result()
-    finally:
-        opening.cancel()
+        opening = source.opening(loaded.wallet_keys())
+        async with contextlib.aclosing(opening.keyring) as keyring:
+            await opening.begin()
+            opening.require_usable()
+            async with _opened_log(loaded.store.url, loaded.archive_dir) as log:
+                ports = Ports(
+                    log, AiohttpTransport(), SystemClock(), SystemEntropy(), plugins, keyring, source, opening
+                )
+                told = partial(_tell_of, informant, on_running)
+                await run_on(ports, loaded, signals=signals, operations_only=operations_only, on_running=told)
 
 
 def _tell_of(informant: Informant | None, on_running: Callable[[Running], None] | None, running: Running) -> None:
@@ -155,6 +147,8 @@ class Ports:
     keyring: Keyring
     source: SettingsSource | None = None
     """Where a reload reads the settings again."""
+    opening: Opening | None = None
+    """Keys that are still to be opened."""
 
 
 async def run_on(
@@ -255,6 +249,7 @@ async def _wired(loaded: Loaded, ports: Ports, edge: RpcEdge, gate: Gate, metric
         dry_run=loaded.run.dry_run,
         reloader=reloader,
         stop=stop.set,
+        keyring=ports.keyring,
     )
     operations = OperationRunner(world, duties, partial(_nudge, supervisor), lending.take_back)
     told.operations.append(operations.changed)
@@ -263,7 +258,10 @@ async def _wired(loaded: Loaded, ports: Ports, edge: RpcEdge, gate: Gate, metric
     snapshots = Snapshots(log, live, SNAPSHOT_EVERY_EVENTS)
     deadman = Deadman(live, clock, int(loaded.safety.deadman_hours * HOUR_US))
     metrics.deadman_left.set_function(lambda: deadman.left_secs)
-    return Parts(world, live, heads, snapshots, running, telemetry, edge, reloader, operations, deadman, supervisor)
+    keys = KeysAtStart(ports.opening, live, partial(_nudge, supervisor)) if ports.opening is not None else None
+    return Parts(
+        world, live, heads, snapshots, running, telemetry, edge, reloader, operations, deadman, supervisor, keys
+    )
 
 
 def _nudge(supervisors: Sequence[Supervisor], wallet: str) -> None:
@@ -315,6 +313,7 @@ async def _until_stopped(
                     backups_by_schedule(parts.live, parts.world.clock, loaded.store.url, loaded.backups), name="backups"
                 ),
                 group.create_task(_fleet(loaded, parts), name="fleet"),
+                *([group.create_task(parts.keys.open(), name="keys")] if parts.keys is not None else []),
                 group.create_task(_no_longer_than(committing), name="commits watched"),
             ]
             await parts.running.stop.wait()
@@ -346,6 +345,8 @@ async def _fleet(loaded: Loaded, parts: Parts) -> None:
         group.create_task(parts.operations.run(), name="operations")
         group.create_task(supervisor.run(), name="lanes")
         group.create_task(parts.deadman.watch(), name="deadman")
+        if parts.keys is not None:
+            group.create_task(parts.keys.note_unusable(), name="unusable keys")
 
 
 async def _housekeeping(parts: Parts) -> None:

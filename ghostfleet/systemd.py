@@ -101,6 +101,8 @@ class Informant:
             text = f"paused by {paused.actor}: {paused.reason}"
         else:
             text = f"running {len(service.state.wallets)} wallets, log at {service.state.position}"
+            if missing := service.keys_check().reason:
+                text += f"; {missing}"
         return " ".join(text.split())[:MAX_STATUS_CHARS]
 
     async def _pause(self, secs: float, stopping: bool) -> None:

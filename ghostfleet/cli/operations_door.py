@@ -29,7 +29,7 @@ ANSWER_SECS = 300.0
 CHAIN_SECS = 60.0
 """Until an endpoint has to have answered."""
 NOTICE_SECS = 10.0
-"""Between two words about a start that takes its time: a keystore takes a good part of a second of a core, on purpose."""
+"""Between two words about a start that takes its time."""
 
 
 class Password(msgspec.Struct, frozen=True):
@@ -227,8 +227,7 @@ def _alone(loaded: Loaded) -> Iterator[AloneDoor]:
     thread.start()
     started = time.monotonic()
     while not ready.wait(NOTICE_SECS):
-        keys, secs = len(loaded.wallet_keys()), time.monotonic() - started
-        print_notice(f"opening {keys} keys and the log, for {secs:.0f} s so far")
+        print_notice(f"opening the first keys and the log, for {time.monotonic() - started:.0f} s so far")
     if failed:
         raise failed[0]
     try:

@@ -13,7 +13,8 @@ from ghostfleet.config.environment import config_path
 from ghostfleet.config.loaded import Loaded
 from ghostfleet.config.loading import load
 from ghostfleet.config.problems import ConfigInvalid, Problem, problem
-from ghostfleet.keys.keyring import KeysUnusable, load_keyring
+from ghostfleet.keys.keyring import KeysUnusable
+from ghostfleet.keys.opening import load_keyring
 
 
 def validate(

@@ -1,7 +1,7 @@
 """Are the keys there, the owner's alone, and do they fit the addresses?
 
 Looks at keys in the file and in the environment, and at what keystore files say of themselves; decrypting them and asking
-those who hold keys elsewhere is `keys.load_keyring`'s.
+those who hold keys elsewhere is `keys/opening.py`'s.
 """
 
 from collections.abc import Mapping
@@ -14,18 +14,17 @@ from ghostfleet.config.settings import KeysSettings, KmsSettings, RemoteSignerSe
 from ghostfleet.config.shape import Shape
 from ghostfleet.keys.addresses import checksummed, parse_address
 from ghostfleet.keys.keyring import (
-    HEX_KEY,
     EnvironmentKey,
     InlineKey,
     KeySource,
     KeystoreFile,
     KmsKey,
     RemoteKey,
-    key_in,
     signing_key,
 )
 from ghostfleet.keys.keystore import KeystoreUnusable, checked_address, read_keystore
 from ghostfleet.keys.kms import KmsPlace
+from ghostfleet.keys.opening import HEX_KEY, key_in
 from ghostfleet.keys.passwords import (
     CREDENTIALS_VARIABLE,
     PASSWORD_VARIABLE,

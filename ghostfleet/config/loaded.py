@@ -200,9 +200,9 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
 
     def wallet_keys(self) -> tuple[WalletKey, ...]:
-        """What `keys.load_keyring` wants: the keys of the enabled wallets, and of the treasury."""
+        """What `keys/opening.py` wants: the treasury's key, which operations need first, and those of the enabled wallets."""
         return tuple(
             WalletKey(wallet.id, wallet.address, wallet.key)
-            for wallet in (*self.wallets, *([self.treasury] if self.treasury is not None else []))
+            for wallet in (*([self.treasury] if self.treasury is not None else []), *self.wallets)
             if wallet.enabled and wallet.key is not None
         )

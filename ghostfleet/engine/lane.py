@@ -39,6 +39,7 @@ from ghostfleet.engine.view import TurnView
 from ghostfleet.engine.world import World
 from ghostfleet.errors import StopService, TryAgain
 from ghostfleet.keys.far import SignerUnavailable, WrongSignature
+from ghostfleet.keys.keyring import BEING_OPENED
 from ghostfleet.plugins.api import Action, ChainView, Plugin, Rest, WalletFacts
 
 LONGEST_NAP_SECS = 60.0
@@ -146,9 +147,10 @@ class Lane:
 
     async def _serve(self, duty: Duty) -> None:
         """The next errands of an operation in place of a turn; one that is refused by a state that moved on is over."""
-        if self._world.dry_run:
-            duty.waiting = "this is a dry run, which signs and sends nothing"
-        if self._world.dry_run or not self._world.gate.lets(self.name):
+        dry_run, awaited = self._world.dry_run, self._world.signer.awaits(WalletId(self.name))
+        if dry_run or awaited:
+            duty.waiting = "this is a dry run, which signs and sends nothing" if dry_run else BEING_OPENED
+        if dry_run or awaited or not self._world.gate.lets(self.name):
             await self._nap(self._world.pace.look_secs)
             return
         outcome = await run_errands(self._world, self.name, duty)
@@ -165,6 +167,9 @@ class Lane:
             return False
         if world.state.fleet.paused is not None:  # it may send for an operation, and that asks nothing of it now
             await self._nap(world.pace.look_secs)
+            return False
+        if world.signer.withheld(WalletId(self.name)):  # whoever opens it nudges
+            await self._nap(LONGEST_NAP_SECS)
             return False
         if wallet.parked_until_wei is not None and not await self._funded(wallet.parked_until_wei):
             await self._nap(world.pace.park_secs)

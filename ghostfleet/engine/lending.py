@@ -27,6 +27,12 @@ class LendingSigner:
         """By the key of the settings: a lent one is for its operation's transactions only."""
         return await self._usual.sign_message(wallet, text)
 
+    def withheld(self, wallet: WalletId) -> str:
+        return "" if wallet in self._lent else self._usual.withheld(wallet)
+
+    def awaits(self, wallet: WalletId) -> bool:
+        return wallet not in self._lent and self._usual.awaits(wallet)
+
     def forget(self, wallet: WalletId) -> None:
         """Let go of a key of the settings that is needed no longer."""
         if wallet not in self._keeps:

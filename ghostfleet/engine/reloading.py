@@ -147,6 +147,7 @@ class Reloader:
         if refused:
             raise NotWhileRunning(refused)
         if not found.changes:
+            await self._keys_again(after, self._source)
             done = await obey(self._world.live, command, lambda _state, _now_us: [])
             return Reloaded(obeyed=done, difference=found, digest=after.digest)
         events = partial(self._events, command=command, after=after, found=found, held=held)
@@ -215,6 +216,13 @@ class Reloader:
         if after.run.log_level != self.loaded.run.log_level:
             logging.getLogger(LOGGER).setLevel(after.run.log_level.upper())
         self.loaded = after
+
+    async def _keys_again(self, after: Loaded, source: SettingsSource) -> None:
+        """Open what could not be opened at the start: by now somebody may have mended it."""
+        wanted = [it for it in after.wallet_keys() if it.wallet in self._keyring.unusable]
+        if wanted:
+            async with contextlib.aclosing(await source.keys(wanted)) as keyring:
+                self._keyring.adopt(keyring)
 
     def _new_keys(self, after: Loaded) -> list[WalletKey]:
         """Keys of wallets that are new or come back, and those that are kept elsewhere than before."""

@@ -8,16 +8,18 @@ from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.profile import Profile
 from ghostfleet.domain.state import Candidate, State
-from ghostfleet.domain.values import JsonObject
+from ghostfleet.domain.values import JsonObject, WalletId
 from ghostfleet.engine import tokens
 from ghostfleet.engine.commands import KeyReused, earlier, obey
 from ghostfleet.engine.gate import Gate
 from ghostfleet.engine.heads import Heads
 from ghostfleet.engine.in_force import InForce
+from ghostfleet.engine.keys_at_start import keys_missing
 from ghostfleet.engine.ports import AdminCommand, Check, EndpointStatus, InFlight, Obeyed, Reloaded
 from ghostfleet.engine.reloading import NothingToReload, Reloader
 from ghostfleet.engine.state import LiveState
 from ghostfleet.errors import BadInput, GhostFleetError, TryAgain
+from ghostfleet.keys.keyring import Keyring
 
 HEAD_TOO_OLD_SECS = 30.0
 """Without an answer about the head for so long the service is not ready."""
@@ -54,6 +56,7 @@ class FleetService:
         dry_run: bool,
         reloader: Reloader | None = None,
         stop: Callable[[], None] = lambda: None,
+        keyring: Keyring | None = None,
     ) -> None:
         self._live = live
         self._gate = gate
@@ -64,6 +67,7 @@ class FleetService:
         self._dry_run = dry_run
         self._reloader = reloader
         self._stop = stop
+        self._keyring = keyring if keyring is not None else Keyring({})
         self.stop_reason = "asked to stop"
         self._started = asyncio.get_running_loop().time()
         self.begun = False
@@ -234,7 +238,7 @@ class FleetService:
 
     def checks(self) -> Sequence[Check]:
         """What has to hold for the fleet to act. A pause is a wish, not a fault: it is told by the status."""
-        return [self.log_check(), self._chain_check(), self._endpoint_check(), self._begun_check()]
+        return [self.log_check(), self._chain_check(), self._endpoint_check(), self.keys_check(), self._begun_check()]
 
     def log_check(self) -> Check:
         """Whether the log takes events, and what holds meanwhile."""
@@ -258,6 +262,15 @@ class FleetService:
         if any(endpoint.healthy and not endpoint.drained for endpoint in endpoints):
             return Check("endpoints", True)
         return Check("endpoints", False, "; ".join(f"{it.name}: {it.reason}" for it in endpoints) or "none configured")
+
+    def withheld(self, wallet: str) -> str:
+        """Why this wallet cannot sign although the settings have a key for it; empty where it can."""
+        return self._keyring.withheld(WalletId(wallet))
+
+    def keys_check(self) -> Check:
+        """Whether every wallet can sign that the settings have a key for."""
+        missing = keys_missing(self._keyring)
+        return Check("keys", not missing, missing)
 
     def _begun_check(self) -> Check:
         return Check("started", self.begun, "" if self.begun else "waiting for the chain before any wallet acts")

@@ -7,7 +7,8 @@ from typing import Any
 
 from ghostfleet.config.loaded import Loaded
 from ghostfleet.config.loading import load
-from ghostfleet.keys.keyring import Keyring, WalletKey, load_keyring
+from ghostfleet.keys.keyring import Keyring, WalletKey
+from ghostfleet.keys.opening import Opening, load_keyring
 from ghostfleet.plugins.api import Plugin
 from ghostfleet.plugins.loading import load_plugins
 
@@ -22,6 +23,10 @@ class SettingsFile:
     async def read(self) -> Loaded:
         """Raises ConfigInvalid with every problem."""
         return await asyncio.to_thread(load, self._path, self._environ)
+
+    def opening(self, wallets: Sequence[WalletKey]) -> Opening:
+        """The keys of a start, which open while the fleet runs."""
+        return Opening(wallets, self._environ)
 
     async def keys(self, wallets: Sequence[WalletKey]) -> Keyring:
         """Raises KeysUnusable with every problem."""

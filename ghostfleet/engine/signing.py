@@ -13,7 +13,7 @@ from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.world import World
 from ghostfleet.errors import GhostFleetError, ParkWallet
 from ghostfleet.keys.far import FarKey, SignerUnavailable, WrongSignature
-from ghostfleet.keys.keyring import Keyring
+from ghostfleet.keys.keyring import Keyring, SigningKey
 from ghostfleet.keys.messages import personal_message
 from ghostfleet.plugins.api import Action
 
@@ -110,9 +110,7 @@ class KeyringSigner:
 
     async def sign(self, wallet: WalletId, unsigned: Unsigned) -> Signed:
         """The wallet's signature over an EIP-1559 transaction. Raises NoKey, SignerUnavailable, WrongSignature."""
-        if wallet not in self._keyring:
-            raise NoKey(f"the key of {wallet} is not loaded: name it in the settings until its last slot has ended")
-        key = self._keyring.key(wallet)
+        key = self._key(wallet)
         if isinstance(key, FarKey):
             return transactions.with_signature(unsigned, await key.sign(transactions.encode_unsigned(unsigned)))
         return transactions.sign(unsigned, key)
@@ -120,14 +118,29 @@ class KeyringSigner:
     async def sign_message(self, wallet: WalletId, text: bytes) -> Octets:
         """The wallet's signature over a text (EIP-191): r, s, v (27 or 28). What is signed begins with a byte that no transaction
         begins with, so it moves nothing. Raises NoKey, SignerUnavailable, WrongSignature."""
-        if wallet not in self._keyring:
-            raise NoKey(f"the key of {wallet} is not loaded")
-        key, message = self._keyring.key(wallet), personal_message(text)
+        key, message = self._key(wallet), personal_message(text)
         if isinstance(key, FarKey):
             signature = await key.sign(message)
         else:
             signature = key.sign_recoverable(keccak(message))
         return Octets(signature[:64] + bytes((27 + signature[64],)))
+
+    def _key(self, wallet: WalletId) -> SigningKey | FarKey:
+        if wallet in self._keyring:
+            return self._keyring.key(wallet)
+        if self._keyring.awaits(wallet):
+            raise SignerUnavailable(f"the key of {wallet} is still being opened")
+        if withheld := self._keyring.withheld(wallet):
+            raise NoKey(f"the key of {wallet} cannot be used: {withheld}")
+        raise NoKey(f"the key of {wallet} is not loaded: name it in the settings until its last slot has ended")
+
+    def withheld(self, wallet: WalletId) -> str:
+        """Why a key of the settings is not here (yet); empty where it is."""
+        return self._keyring.withheld(wallet)
+
+    def awaits(self, wallet: WalletId) -> bool:
+        """Whether its key is still being opened."""
+        return self._keyring.awaits(wallet)
 
     def forget(self, wallet: WalletId) -> None:
         """The wallet has retired and its last slot has ended: its key is let go of."""

@@ -10,7 +10,8 @@ from ghostfleet.operations.asking import recent_events, wallet_named
 from ghostfleet.operations.explain import Circumstances, EndpointStanding, Explanation, UnknownSubject, explain
 from ghostfleet.telemetry.moments import iso
 
-ENDPOINT_CHECK = "endpoints"
+TOLD_OTHERWISE = frozenset({"endpoints", "keys"})
+"""Conditions of readiness that an explanation has its own words for."""
 """The condition of readiness that the endpoints themselves tell better."""
 
 
@@ -22,7 +23,7 @@ async def explained(ask: Ask) -> Response:
         found = explain(
             service.state,
             name,
-            circumstances_of(service, ask.doors.clock.now_us()),
+            circumstances_of(service, name, ask.doors.clock.now_us()),
             rules=service.rules,
             profiles=service.profiles,
             recent=await recent_events(ask.doors.log, name),
@@ -32,12 +33,13 @@ async def explained(ask: Ask) -> Response:
     return json_response(explanation_json(found))
 
 
-def circumstances_of(service: Service, now_us: int) -> Circumstances:
-    """How the running service is."""
-    checks = [check for check in service.checks() if not check.ok and check.name != ENDPOINT_CHECK]
+def circumstances_of(service: Service, wallet: str, now_us: int) -> Circumstances:
+    """How the running service is, for this wallet."""
+    checks = [check for check in service.checks() if not check.ok and check.name not in TOLD_OTHERWISE]
     return Circumstances(
         now_us=now_us,
         dry_run=service.dry_run,
+        withheld=service.withheld(wallet),
         troubles=tuple(f"{check.name}: {check.reason}" for check in checks),
         endpoints=tuple(
             EndpointStanding(name=it.name, healthy=it.healthy, reason=it.reason) for it in service.endpoints()

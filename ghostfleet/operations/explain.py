@@ -54,7 +54,9 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     running: bool = True
     dry_run: bool = False
     troubles: tuple[str, ...] = ()
-    """Conditions of readiness that do not hold, other than that of the endpoints, in the service's words."""
+    """Conditions of readiness that do not hold, other than those of endpoints and keys, in the service's words."""
+    withheld: str = ""
+    """Why the wallet's key is not at hand although the settings have one."""
     endpoints: tuple[EndpointStanding, ...] = ()
 
 
@@ -94,6 +96,7 @@ def explain(
         *_not_running(circumstances),
         *_retired(wallet),
         *_log_and_chain(circumstances),
+        *_withheld(circumstances),
         *_errands(wallet, state),
         *_paused(state, circumstances.now_us),
         *_endpoints(circumstances),
@@ -144,6 +147,15 @@ def _log_and_chain(circumstances: Circumstances) -> Iterator[Reason]:
             code="unready",
             sentence=f"The service is not ready: {_cut(trouble)}. Until it is, nothing is decided or sent.",
             remedy="ghost-fleet doctor names what is wrong; the fleet goes on by itself once it is mended.",
+        )
+
+
+def _withheld(circumstances: Circumstances) -> Iterator[Reason]:
+    if circumstances.withheld:
+        yield Reason(
+            code="no_key",
+            sentence=f"It cannot sign: {_cut(circumstances.withheld)}. Its open transactions are followed all the same.",
+            remedy="One that is being opened needs no help; for one that does not open, mend it and ghost-fleet reload.",
         )
 
 

@@ -35,8 +35,8 @@ from ghostfleet.devnet.process import Devnet
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.values import encode_json
 from ghostfleet.engine.gate import Gate
-from ghostfleet.keys.keyring import load_keyring
 from ghostfleet.keys.keystore import write_keystore
+from ghostfleet.keys.opening import load_keyring
 from ghostfleet.keys.secret import Secret
 from tests.acceptance.service_process import SINK, Fleet, ServiceProcess, until
 from tests.hostile.canaries import Canaries, password
@@ -360,7 +360,7 @@ async def test_passwords_that_are_wrong_and_databases_that_are_away_are_told_wit
 
 async def test_a_fault_of_ours_is_told_without_secrets(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """With --log-level debug the traceback is printed: of the code, not of what it held."""
-    from ghostfleet.keys import keyring
+    from ghostfleet.keys import opening
 
     def faulty(*arguments: object) -> None:
         raise RuntimeError(f"a fault beside {arguments}")
@@ -368,7 +368,7 @@ async def test_a_fault_of_ours_is_told_without_secrets(stage: Stage, monkeypatch
     said = []
     for name in ("_open", "open_keystore", "signing_key"):
         with monkeypatch.context() as patch:
-            patch.setattr(keyring, name, faulty)
+            patch.setattr(opening, name, faulty)
             patch.setattr("sys.argv", ["ghost-fleet", "--log-level", "debug"])
             said.append(await asyncio.to_thread(invoke, stage))
     assert all("Traceback" in it and "a fault beside" in it for it in said)

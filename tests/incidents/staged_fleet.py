@@ -25,12 +25,14 @@ from ghostfleet.domain import events as ev
 from ghostfleet.domain.events import Recorded
 from ghostfleet.domain.values import Address, Call, Fees, Hash, Unsigned, WalletId
 from ghostfleet.domain.wallet import Wallet
+from ghostfleet.keys.keyring import Keyring
+from ghostfleet.keys.opening import Opening
 from ghostfleet.store.codec import CODEC
 from tests.simulation import settings, simulation
 from tests.simulation.chain import CHAIN_ID, GWEI, SINK, TRANSFER_GAS, Block, Tx
 from tests.simulation.memory_recorder import Commit
 from tests.simulation.node import Node
-from tests.simulation.simulation import Outcome, Simulation
+from tests.simulation.simulation import Outcome, Simulation, SlowKeys
 from tests.simulation.universe import Violation
 
 replace = msgspec.structs.replace
@@ -56,6 +58,8 @@ class Stage(Simulation):
         fees: dict[str, Any] | None = None,
     ) -> None:
         loaded = _plain(wallets, endpoints, chain or {}, fees or {})
+        self.slow_keys: dict[str, float | str] = {}
+        """Seconds after which each of these wallets' keys opens, one after the other, at starts from now on; or a problem."""
         self.sent: list[tuple[float, Tx]] = []
         """What has left the service: when, and what."""
         self.strangers: list[Tx] = []
@@ -82,6 +86,9 @@ class Stage(Simulation):
             node.habits.sync = False
         for name, node in zip(self.promises.nodes, kept, strict=True):
             self.promises.nodes[name] = [node]
+
+    def opening(self, keyring: Keyring) -> Opening | None:
+        return SlowKeys(keyring, self.slow_keys) if self.slow_keys else None
 
     # --- the story -----------------------------------------------------------------------------------------------------
 

@@ -20,8 +20,9 @@ from ghostfleet.domain.values import Address, Call, Fees, Octets, Unsigned, Wall
 from ghostfleet.engine.signing import KeyringSigner
 from ghostfleet.keys.addresses import address_of, checksummed
 from ghostfleet.keys.far import CURVE_ORDER, FarKey, Scalars, SignerUnavailable, WrongSignature, signature_of
-from ghostfleet.keys.keyring import Keyring, KmsKey, RemoteKey, WalletKey, load_keyring
+from ghostfleet.keys.keyring import Keyring, KmsKey, RemoteKey, WalletKey
 from ghostfleet.keys.kms import KmsPlace
+from ghostfleet.keys.opening import load_keyring
 from ghostfleet.keys.web3signer import LOOK_AGAIN_SECS, RemotePlace, Web3Signer
 from tests.signers.certificates import make_certificates
 from tests.signers.processes import AWS_ENVIRONMENT, Server, kms, web3signer

@@ -15,10 +15,12 @@ from ghostfleet.domain.breaker import Tripped
 from ghostfleet.domain.events import ErrorRecorded
 from ghostfleet.domain.slot import Pending
 from ghostfleet.domain.state import encode_state, fold
+from ghostfleet.domain.values import WalletId
 from ghostfleet.engine.gate import Reason
 from ghostfleet.engine.ports import AdminCommand
 from ghostfleet.errors import GhostFleetError, StopService
 from ghostfleet.keys.keyring import Keyring, WalletKey
+from ghostfleet.keys.opening import Opening
 from ghostfleet.plugins.api import Plugin
 from ghostfleet.store.codec import CODEC
 from ghostfleet.store.errors import LogUnavailable
@@ -42,6 +44,9 @@ SETTLE_SECS = 1500.0
 """Once faults have stopped, everything is well again within this: the longest rests of breakers, limits and back-offs."""
 LOOK_SECS = 3.0
 MAX_RUNS = 500
+SLOW_KEYS_SHARE = 0.1
+"""Of the seeds, in which keys are still being opened when lanes run."""
+SLOWEST_KEY_SECS = 20.0
 
 
 @dataclass
@@ -88,6 +93,26 @@ class SimulatedSettings:
         return {"practice": PracticePlugin(PracticeSettings(), chain_id=loaded.chain.chain_id)}
 
 
+class SlowKeys(Opening):
+    """Keys that open one after the other while the fleet runs: after so many seconds each, or with a problem."""
+
+    def __init__(self, keys: Keyring, outcomes: Mapping[str, float | str]) -> None:
+        super().__init__([], {})
+        self.keyring = keys
+        self._outcomes = {WalletId(name): outcome for name, outcome in outcomes.items()}
+        self._closed = {wallet: keys.key(wallet) for wallet in self._outcomes}
+        for wallet in self._outcomes:
+            keys.forget(wallet)
+        keys.expect(self._outcomes)
+
+    async def finish(self, tell: Callable[[WalletId], None] = lambda _wallet: None) -> None:
+        for wallet, outcome in self._outcomes.items():
+            if isinstance(outcome, float):
+                await asyncio.sleep(outcome)
+            self.keyring.found(wallet, self._closed[wallet] if isinstance(outcome, float) else outcome)
+            tell(wallet)
+
+
 @dataclass
 class Simulation:
     """The world of one seed."""
@@ -105,6 +130,8 @@ class Simulation:
             universe.story = lambda line: tell(f"[{universe.now:9.3f}] {line}")
         random = universe.random("scene")
         self.random = universe.random("simulation")
+        self._of_keys = universe.random("keys")
+        self._slow_keys = self._of_keys.random() < SLOW_KEYS_SHARE
         self.next_loaded: Loaded = settings.drawn(random, sites=random.randint(1, 2))
         """The settings as they stand in the file: those of the next start or reload."""
         rich = dict.fromkeys(settings.ADDRESSES.values(), RICH_WEI) | {settings.FUNDER: 10**6 * RICH_WEI}
@@ -204,14 +231,17 @@ class Simulation:
         run.disk.full = self.disk_weather.full
         log = await EventLog.over(recorder)
         try:
+            keyring = settings.keyring_of(self.loaded)
+            opening = self.opening(keyring)
             ports = assembly.Ports(
                 log,
                 SimulatedTransport(self.network),
                 SimulatedClock(self.universe),
                 SimulatedEntropy(self.universe, run.number),
                 {"practice": PracticePlugin(PracticeSettings(), chain_id=self.loaded.chain.chain_id)},
-                settings.keyring_of(self.loaded),
+                keyring,
                 SimulatedSettings(self),
+                opening,
             )
 
             def started(running: assembly.Running) -> None:
@@ -221,6 +251,13 @@ class Simulation:
             await assembly.run_on(ports, self.loaded, on_running=started)
         finally:
             await log.close()
+
+    def opening(self, keyring: Keyring) -> Opening | None:
+        """What of these keys is still to be opened when a run begins."""
+        if not self._slow_keys:
+            return None
+        there = [name for name in settings.ADDRESSES if WalletId(name) in keyring]
+        return SlowKeys(keyring, {name: self._of_keys.uniform(0.0, SLOWEST_KEY_SECS) for name in there})
 
     def _salvage(self, run: Run) -> None:
         """The disk as the next run finds it."""

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from ghostfleet.config.loaded import Endpoint
 from ghostfleet.domain.profile import SNIPER
 from ghostfleet.domain.values import Address, encode_json
-from ghostfleet.keys.keyring import InlineKey, KeystoreFile, load_keyring
+from ghostfleet.keys.keyring import InlineKey, KeystoreFile
+from ghostfleet.keys.opening import load_keyring
 
 
 class AnyTable(BaseModel):

@@ -1,61 +1,120 @@
-"""A thousand keystores take minutes to open: whoever looks at the output meanwhile is told what the service does."""
+"""A thousand keystores take minutes to open: whoever looks at the output meanwhile is told how far it is, and what came of it."""
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from ghostfleet import assembly
-from ghostfleet.keys.keyring import Keyring, KeysUnusable, WalletKey
+from ghostfleet.domain import events as ev
+from ghostfleet.domain.values import WalletId
+from ghostfleet.engine import keys_at_start
+from ghostfleet.engine.keys_at_start import KeysAtStart, keys_missing
+from ghostfleet.keys.keyring import Keyring
+from ghostfleet.store.errors import LogUnavailable
+
+NAMES = tuple(WalletId(f"w{number}") for number in range(1, 6))
+DAMAGED = "keystore w3.json is damaged"
 
 
-class Source:
-    """Opens keys after so many looks; raises where there is a problem."""
+class Opening:
+    """Opens a key every so often; the third is damaged, and so is the treasury's, whom the log does not know."""
 
-    def __init__(self, looks: int, problem: str = "") -> None:
-        self.looks, self.problem = looks, problem
+    def __init__(self, secs: float) -> None:
+        self.secs, self.total = secs, len(NAMES)
+        self.keyring = Keyring({})
+        self.keyring.expect(NAMES)
         self.given_up = False
 
-    async def keys(self, wanted: Sequence[WalletKey]) -> Keyring:
+    async def finish(self, tell: Callable[[WalletId], None]) -> None:
         try:
-            await asyncio.sleep(self.looks * 0.02)
+            for name in NAMES:
+                await asyncio.sleep(self.secs)
+                damaged = name in ("w3", "w5")
+                self.keyring.found(name, DAMAGED if damaged else Keyring.of({name: bytes(31) + b"\1"}).key(name))
+                tell(name)
         except asyncio.CancelledError:
             self.given_up = True
             raise
-        if self.problem:
-            raise KeysUnusable([self.problem])
-        return Keyring.of({})
+
+
+class Live:
+    """Takes what is written, once it can."""
+
+    def __init__(self) -> None:
+        self.state = SimpleNamespace(wallets=dict.fromkeys(NAMES[:4]))
+        self.refusals = 0
+        self.written: list[ev.NewEvent] = []
+
+    async def write(self, events: list[ev.NewEvent]) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise LogUnavailable("the disk is full")
+        self.written += events
 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(assembly, "KEYS_LINE_SECS", 0.01)
+    monkeypatch.setattr(keys_at_start, "LINE_SECS", 0.01)
+    monkeypatch.setattr(keys_at_start, "AGAIN_SECS", 0.001)
     caplog.set_level(logging.INFO, logger="ghostfleet")
 
 
+def at_start(opening: Opening, live: Live, nudged: list[str] | None = None) -> KeysAtStart:
+    into: Any = nudged.append if nudged is not None else lambda _: None
+    return KeysAtStart(opening, live, into)  # type: ignore[arg-type]
+
+
 async def test_what_takes_long_is_said_again_and_again(caplog: pytest.LogCaptureFixture) -> None:
-    assert len(await assembly._opened_keys(Source(5), [None] * 1_500)) == 0  # type: ignore[arg-type, list-item]
-    assert len(caplog.messages) > 1
-    assert all(words.startswith("opening 1500 keys, for ") for words in caplog.messages)
+    nudged: list[str] = []
+    await at_start(Opening(0.02), Live(), nudged).open()
+    assert nudged == list(NAMES)
+    assert len(caplog.messages) > 2
+    assert caplog.messages[0] == "0 of 5 keys are open, after 0 s"
+    assert caplog.messages[-1].startswith("the last of 5 keys was opened after ")
 
 
-async def test_what_takes_no_time_is_not_worth_a_line(caplog: pytest.LogCaptureFixture) -> None:
-    await assembly._opened_keys(Source(0), [])  # type: ignore[arg-type]
+async def test_what_takes_no_time_is_not_worth_a_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keys_at_start, "LINE_SECS", 60.0)
+    await at_start(Opening(0), Live()).open()
     assert caplog.messages == []
 
 
-async def test_what_is_wrong_with_a_key_comes_out_all_the_same() -> None:
-    with pytest.raises(KeysUnusable, match="wrong password"):
-        await assembly._opened_keys(Source(2, "wallet-001: wrong password"), [])  # type: ignore[arg-type]
+async def test_what_does_not_open_is_in_the_log_once_it_takes_events(caplog: pytest.LogCaptureFixture) -> None:
+    live = Live()
+    live.refusals = 3
+    keys = at_start(Opening(0), live)
+    noting = asyncio.ensure_future(keys.note_unusable())
+    await asyncio.sleep(0)
+    assert not live.written
+    await keys.open()
+    await noting
+    error = ev.ErrorRecorded(error_class="no_key", message=DAMAGED)
+    assert live.written == [ev.NewEvent(ev.wallet_stream("w3"), error)]
+    assert f"the key of w5 cannot be used: {DAMAGED}" in caplog.messages
 
 
-async def test_nobody_opens_keys_for_a_start_that_was_given_up() -> None:
-    source = Source(1_000)
-    start = asyncio.ensure_future(assembly._opened_keys(source, []))  # type: ignore[arg-type]
+async def test_nobody_opens_keys_for_a_service_that_ends() -> None:
+    opening = Opening(1_000)
+    start = asyncio.ensure_future(at_start(opening, Live()).open())
     await asyncio.sleep(0.05)
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start
     await asyncio.sleep(0)
-    assert source.given_up
+    assert opening.given_up
+
+
+async def test_readiness_says_what_is_missing() -> None:
+    opening = Opening(0)
+    assert keys_missing(opening.keyring) == "5 keys are still being opened"
+    for name in NAMES[:4]:
+        opening.keyring.found(name, DAMAGED)
+    one, two, three = (f"{name}: {DAMAGED}" for name in NAMES[:3])
+    words = f"the keys of 4 wallets cannot be used ({one}; {two}; {three}); 1 key is still being opened"
+    assert keys_missing(opening.keyring) == words
+    assert keys_missing(Keyring({})) == ""

@@ -13,13 +13,15 @@ import pytest
 from ghostfleet.config.loaded import Endpoint, Loaded
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.state import State
+from ghostfleet.domain.values import WalletId
 from ghostfleet.engine.gate import Gate
 from ghostfleet.engine.in_force import InForce
 from ghostfleet.engine.ports import AdminCommand
 from ghostfleet.engine.reloading import MAX_WAITING, NotWhileRunning, PauseWaits, Reloader, ReloadsWait
 from ghostfleet.engine.state import LiveState
 from ghostfleet.engine.tuning import tuning_of
-from ghostfleet.keys.keyring import Keyring, WalletKey
+from ghostfleet.keys.keyring import InlineKey, Keyring, WalletKey
+from ghostfleet.keys.secret import Secret
 from ghostfleet.plugins.api import Plugin
 from ghostfleet.store.errors import LogUnavailable
 from ghostfleet.store.log import EventLog
@@ -43,6 +45,7 @@ class Source:
     def __init__(self) -> None:
         self.wanted: Loaded = NEW
         self.reads = 0
+        self.asked: list[list[WalletId]] = []
         self.hold = asyncio.Event()
         self.hold.set()
 
@@ -52,7 +55,8 @@ class Source:
         return self.wanted
 
     async def keys(self, wallets: Sequence[WalletKey]) -> Keyring:
-        return Keyring({})
+        self.asked.append([it.wallet for it in wallets])
+        return Keyring.of({it.wallet: settings.KEYS[it.wallet] for it in wallets})
 
     def plugins(self, loaded: Loaded) -> Mapping[str, Plugin[Any]]:
         return {}
@@ -66,13 +70,14 @@ class Fixture:
         self.in_force = InForce(tuning_of(OLD, {}))
         self.live = LiveState(State(), log, SimpleNamespace(now_us=lambda: NOW_US), self._on_event)
         self.used: list[str] = []
+        self.keyring = Keyring({})
         world = SimpleNamespace(
             live=self.live, state=self.live.state, in_force=self.in_force, gate=Gate(), random=Random,
             entropy=SimpleNamespace(seed=lambda: 1), heads=SimpleNamespace(tune=lambda **_: None),
         )  # fmt: skip
         edge = SimpleNamespace(use=lambda *_, **__: self.used.append("endpoints"), drain=lambda _name: None)
         self.reloader = Reloader(
-            OLD, self.source, world=world, edge=edge, keyring=Keyring({}), check_endpoint=self._check  # type: ignore[arg-type]
+            OLD, self.source, world=world, edge=edge, keyring=self.keyring, check_endpoint=self._check  # type: ignore[arg-type]
         )  # fmt: skip
 
     def _on_event(self, recorded: ev.Recorded) -> None:
@@ -120,6 +125,22 @@ async def test_nobody_works_by_the_new_settings_before_they_are_durable() -> Non
         assert reloaded.digest == it.in_force.now.config_digest == it.live.state.fleet.config_digest == NEW.digest
         assert it.in_force.now.rules.breaker.max_consecutive_errors == 77
         assert it.reloader.loaded is NEW
+
+
+async def test_settings_as_they_were_are_a_reason_to_try_keys_again_that_did_not_open() -> None:
+    wallet = OLD.wallets[0]
+    async with reloading() as it:
+        it.source.wanted = it.reloader.loaded = msgspec.structs.replace(
+            OLD, wallets=tuple(msgspec.structs.replace(each, key=InlineKey(Secret(bytes(32)))) for each in OLD.wallets)
+        )
+        await it.reloader.reload(command(1))
+        assert not it.source.asked
+        it.keyring.expect([wallet.id])
+        it.keyring.found(wallet.id, "keystore w1.json is damaged")
+        await it.reloader.reload(command(2))
+        assert it.source.asked == [[wallet.id]]
+        assert (wallet.id in it.keyring, it.keyring.withheld(wallet.id)) == (True, "")
+        assert it.reloader.loaded.digest == OLD.digest
 
 
 async def test_a_log_that_does_not_take_them_leaves_the_old_ones_and_the_next_reload_works() -> None:

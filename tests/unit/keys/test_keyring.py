@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from ghostfleet.domain.values import Address, WalletId
 from ghostfleet.keys.addresses import address_of, checksummed, parse_address
-from ghostfleet.keys.keyring import InlineKey, Keyring, KeystoreFile, KeysUnusable, WalletKey, load_keyring
+from ghostfleet.keys.keyring import InlineKey, Keyring, KeystoreFile, KeysUnusable, WalletKey
 from ghostfleet.keys.keystore import KeystoreUnusable, open_keystore, read_keystore, write_keystore
+from ghostfleet.keys.opening import load_keyring
 from ghostfleet.keys.passwords import PasswordPlace, PasswordSource, PasswordUnusable, default_source, read_password
 from ghostfleet.keys.secret import Secret
 

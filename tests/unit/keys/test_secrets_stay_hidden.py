@@ -13,8 +13,9 @@ from rich.traceback import Traceback
 
 from ghostfleet.domain.values import WalletId, encode_json
 from ghostfleet.keys.addresses import address_of
-from ghostfleet.keys.keyring import InlineKey, Keyring, KeystoreFile, KeysUnusable, WalletKey, load_keyring, signing_key
+from ghostfleet.keys.keyring import InlineKey, Keyring, KeystoreFile, KeysUnusable, WalletKey, signing_key
 from ghostfleet.keys.keystore import KeystoreUnusable, open_keystore, read_keystore, write_keystore
+from ghostfleet.keys.opening import load_keyring
 from ghostfleet.keys.passwords import PasswordPlace, PasswordSource
 from ghostfleet.keys.secret import Secret
 

@@ -10,8 +10,9 @@ import pytest
 
 from ghostfleet.domain.values import WalletId
 from ghostfleet.keys.addresses import address_of, checksummed
-from ghostfleet.keys.keyring import EnvironmentKey, Keyring, KeysUnusable, KmsKey, RemoteKey, WalletKey, load_keyring
+from ghostfleet.keys.keyring import EnvironmentKey, Keyring, KeysUnusable, KmsKey, RemoteKey, WalletKey
 from ghostfleet.keys.kms import KmsPlace
+from ghostfleet.keys.opening import load_keyring
 from ghostfleet.keys.secret import Secret
 from ghostfleet.keys.web3signer import RemotePlace
 

@@ -191,6 +191,12 @@ def test_what_no_event_tells_is_said_too():
     assert "node-a (HTTP 503)" in found.reasons[2].sentence
 
 
+def test_a_key_that_is_not_at_hand_is_said():
+    found = said(circumstances=replace(NOW, withheld="its keystore is being opened"))
+    assert (found.acts, codes(found)) == (False, ["no_key"])
+    assert "It cannot sign: its keystore is being opened." in found.reasons[0].sentence
+
+
 def test_one_endpoint_of_two_that_is_down_keeps_nobody():
     endpoints = (EndpointStanding(name="a", healthy=True), EndpointStanding(name="b", healthy=False, reason="429"))
     found = said(circumstances=replace(NOW, endpoints=endpoints))

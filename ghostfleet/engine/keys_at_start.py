@@ -1,0 +1,82 @@
+"""A thousand keystores take minutes to open: who is told meanwhile, and what becomes of one that does not open?
+
+Its wallet does not act; the others do. That is in the log, and the service does not call itself ready.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from ghostfleet.domain import decisions
+from ghostfleet.domain import events as ev
+from ghostfleet.engine.signing import ERROR_CLASSES, NoKey
+from ghostfleet.engine.state import LiveState
+from ghostfleet.errors import TryAgain
+from ghostfleet.keys.keyring import Keyring
+from ghostfleet.keys.opening import Opening
+from ghostfleet.telemetry.logs import LOGGER
+
+LINE_SECS = 10.0
+"""Between two lines about keys that are being opened."""
+AGAIN_SECS = 5.0
+"""A log that does not take it is asked again so much later."""
+NAMED = 3
+"""Wallets without a usable key that readiness names."""
+
+
+class KeysAtStart:
+    """Opens what a start has left to open. `nudge` tells the wallet's lane."""
+
+    def __init__(self, opening: Opening, live: LiveState, nudge: Callable[[str], None]) -> None:
+        self._opening = opening
+        self._live = live
+        self._nudge = nudge
+        self._done = asyncio.Event()
+
+    async def open(self) -> None:
+        """All of them, with a line now and then."""
+        loop, logger, keyring = asyncio.get_running_loop(), logging.getLogger(LOGGER), self._opening.keyring
+        started = loop.time()
+        opening = asyncio.ensure_future(self._opening.finish(self._nudge))
+        lines = 0
+        try:
+            while not (await asyncio.wait([opening], timeout=LINE_SECS))[0]:
+                lines += 1
+                open_now, secs = self._opening.total - keyring.awaited, loop.time() - started
+                logger.info("%d of %d keys are open, after %.0f s", open_now, self._opening.total, secs)
+            opening.result()
+        finally:
+            opening.cancel()
+        if lines:
+            logger.info("the last of %d keys was opened after %.0f s", self._opening.total, loop.time() - started)
+        self._done.set()
+
+    async def note_unusable(self) -> None:
+        """Write down which wallets have no key that could be used, once their streams are there."""
+        await self._done.wait()
+        for wallet, problem in self._opening.keyring.unusable.items():
+            if wallet in self._live.state.wallets:
+                await self._note(wallet, problem)
+            else:  # a treasury that has paid nobody yet
+                logging.getLogger(LOGGER).error("the key of %s cannot be used: %s", wallet, problem)
+
+    async def _note(self, wallet: str, problem: str) -> None:
+        error = ev.ErrorRecorded(error_class=ERROR_CLASSES[NoKey], message=problem)
+        while True:
+            try:
+                await self._live.write(decisions.for_wallet(wallet, "", [error]))
+                return
+            except TryAgain:
+                await asyncio.sleep(AGAIN_SECS)
+
+
+def keys_missing(keyring: Keyring) -> str:
+    """What wallets lack a key that the settings have one for; empty where none does."""
+    words = []
+    if keyring.unusable:
+        named = [f"{wallet}: {problem}" for wallet, problem in keyring.unusable.items()][:NAMED]
+        whose = "key of 1 wallet" if len(keyring.unusable) == 1 else f"keys of {len(keyring.unusable)} wallets"
+        words.append(f"the {whose} cannot be used ({'; '.join(named)})")
+    if keyring.awaited:
+        words.append(f"{keyring.awaited} {'key is' if keyring.awaited == 1 else 'keys are'} still being opened")
+    return "; ".join(words)

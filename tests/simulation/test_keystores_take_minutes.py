@@ -1,0 +1,82 @@
+"""A fleet of many keystores is killed and started again: what is open is followed at once, and nobody signs without a key."""
+
+from ghostfleet.domain import events as ev
+from ghostfleet.domain.events import Recorded
+from tests.incidents.staged_fleet import ADDRESS, WALLET, Stage
+
+SECOND_US = 1_000_000
+OTHER = "w2"
+
+
+def _killed_once_sent(stage: Stage, **slow_keys: float | str) -> None:
+    """Killed as soon as the first transaction of the wallet is with a node; the keys take their time at the start after that."""
+
+    def kill(_: ev.BroadcastAccepted) -> None:
+        stage.slow_keys = dict(slow_keys)
+        stage.kill(down_secs=1.0)
+
+    stage.when(ev.BroadcastAccepted, kill, lambda event: event.action_id.startswith(f"{WALLET}/"))
+
+
+def _after_the_second_start(stage: Stage, kind: type[ev.Event], wallet: str = WALLET) -> list[float]:
+    """When such events of the wallet were recorded, seconds since the second start."""
+    starts = [each for each in stage.recorded if isinstance(each.event, ev.ServiceStarted)]
+    return [
+        (each.time_us - starts[1].time_us) / SECOND_US
+        for each in stage.recorded
+        if each.position > starts[1].position and isinstance(each.event, kind) and each.wallet == wallet
+    ]
+
+
+def _errors(stage: Stage) -> list[Recorded]:
+    return [each for each in stage.recorded if isinstance(each.event, ev.ErrorRecorded)]
+
+
+def test_what_is_open_is_followed_before_any_key_is_there() -> None:
+    stage = Stage(wallets=2)
+    _killed_once_sent(stage, **{WALLET: 60.0, OTHER: 1.0})
+    assert stage.play().runs >= 2
+    assert _after_the_second_start(stage, ev.TransactionMined)[0] < 30
+    assert _after_the_second_start(stage, ev.ActionDecided)[0] >= 60
+    # It had its turn long before, and is woken when its key is there.
+    assert 60 <= _after_the_second_start(stage, ev.ActionDecided, OTHER)[0] < 90
+    assert not _errors(stage)
+
+
+def test_a_stuck_transaction_waits_for_the_key_and_is_replaced_then() -> None:
+    stage = Stage(secs=200)
+    stage.chain.inclusion = 0.0
+    _killed_once_sent(stage, **{WALLET: 90.0})
+    stage.at(150, lambda: setattr(stage.chain, "inclusion", 1.0))
+    stage.play()
+    assert 90 <= _after_the_second_start(stage, ev.TransactionSigned)[0] < 120
+    assert [tx.nonce for tx in stage.mined()] == list(range(len(stage.mined())))
+    said = [each.event for each in _errors(stage)]
+    assert [error.error_class for error in said] == ["signer_unavailable"], said
+    assert "still being opened" in said[0].message
+
+
+def test_a_wallet_whose_keystore_does_not_open_is_named_and_the_others_act() -> None:
+    stage = Stage(wallets=2, secs=200)
+    _killed_once_sent(stage, **{WALLET: "the password does not open keystore w1.json", OTHER: 1.0})
+    ready: list[str] = []
+
+    def look() -> None:
+        assert stage.run is not None
+        assert stage.run.running is not None
+        ready.extend(check.reason for check in stage.run.running.service.checks() if not check.ok)
+
+    def mend() -> None:
+        stage.slow_keys = {}
+        stage.kill(down_secs=1.0)
+
+    stage.at(100, look)
+    stage.at(120, mend)
+    stage.play()
+    assert ready == ["the key of 1 wallet cannot be used (w1: the password does not open keystore w1.json)"]
+    assert [(each.wallet, each.event.error_class) for each in _errors(stage)] == [(WALLET, "no_key")]
+    third = [each.time_us for each in stage.recorded if isinstance(each.event, ev.ServiceStarted)][2]
+    acted = [each for each in stage.recorded if isinstance(each.event, ev.TransactionSigned) and each.time_us < third]
+    assert len([each for each in acted if each.wallet == WALLET]) == 1
+    assert len([each for each in acted if each.wallet == OTHER]) > 1
+    assert len(stage.mined(ADDRESS)) > 1
