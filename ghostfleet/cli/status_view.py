@@ -8,13 +8,18 @@ from typing import Any
 from ghostfleet.cli.output import print_document
 from ghostfleet.telemetry.lines import eth
 
+ONLY_WHERE_THERE_IS_ONE = frozenset({"pause", "throttle", "operations", "not_ready", "wallets_left_out"})
+"""Lines that are left out where there is nothing to say."""
 ENDPOINT_KEYS = ("name", "healthy", "drained", "requests", "in_flight", "faults", "height", "reason")
 
 
 def show_status(answer: dict[str, Any]) -> None:
     """The answer of /admin/status."""
     rows = {"wallets": _wallet, "endpoints": _endpoint}
-    print_document({**answer, **{key: [row(it) for it in answer[key]] for key, row in rows.items() if key in answer}})
+    shown = {**answer, **{key: [row(it) for it in answer[key]] for key, row in rows.items() if key in answer}}
+    if "not_ready" in shown:
+        shown["not_ready"] = "; ".join(shown["not_ready"])
+    print_document({key: value for key, value in shown.items() if value or key not in ONLY_WHERE_THERE_IS_ONE})
 
 
 def show_pause(answer: dict[str, Any]) -> None:

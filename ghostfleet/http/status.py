@@ -28,6 +28,7 @@ async def status(ask: Ask) -> Response:
     wanted = ask.params["state"]
     chosen = [wallet for wallet in state.wallets.values() if wanted is None or wallet_state(wallet) == wanted]
     pause = fleet.paused
+    missing = [f"{check.name}: {check.reason}" for check in service.checks() if not check.ok]
     return json_response(
         {
             "paused": pause is not None,
@@ -38,7 +39,8 @@ async def status(ask: Ask) -> Response:
             "config_digest": fleet.config_digest,
             "chain_id": fleet.chain_id,
             "uptime_secs": int(service.uptime_secs),
-            "ready": all(check.ok for check in service.checks()),
+            "ready": not missing,
+            "not_ready": missing,
             "log": {"position": state.position},
             "open_slots": open_slots,
             "in_flight": service.in_flight(),
@@ -123,6 +125,7 @@ _STATUS: JsonObject = {
         "throttle": {"type": ["object", "null"]},
         "dry_run": {"type": "boolean"},
         "ready": {"type": "boolean"},
+        "not_ready": {"type": "array", "items": {"type": "string"}},
         "log": {"type": "object", "required": ["position"]},
         "open_slots": {"type": "integer"},
         "wallet_counts": {"type": "object"},

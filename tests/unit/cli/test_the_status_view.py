@@ -37,9 +37,10 @@ ENDPOINT = {
 
 def test_a_line_a_wallet_says_what_counts(capsys: pytest.CaptureFixture[str]) -> None:
     head = {"paused": False, "log": {"position": 251}, "open_slots": 1, "in_flight": {"requests": 2, "transactions": 0}}
-    show_status({**head, "operations": [], "wallets": [WALLET], "endpoints": [ENDPOINT]})
+    nothing = {"pause": None, "throttle": None, "operations": [], "not_ready": [], "wallets_left_out": 0}
+    show_status({**head, **nothing, "wallets": [WALLET], "endpoints": [ENDPOINT]})
     said = capsys.readouterr().out
-    for line in ("paused: false", "log: position 251", "in_flight: requests 2, transactions 0", "operations: "):
+    for line in ("paused: false", "log: position 251", "in_flight: requests 2, transactions 0"):
         assert line in said.splitlines()
     (line,) = [it for it in said.splitlines() if it.startswith("wallet-001")]
     assert line.split() == [
@@ -47,7 +48,17 @@ def test_a_line_a_wallet_says_what_counts(capsys: pytest.CaptureFixture[str]) ->
         *("2026-02-03T04:05:07Z", "reverted:", "LevelAtCapacity"),
     ]
     assert not set("{[") & set(said)
+    assert not [line for line in said.splitlines() if line.partition(":")[0] in nothing]
     assert "1 ms" in said
+
+
+def test_what_there_is_to_say_of_the_fleet_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    missing = ["keys: 59 keys are still being opened", "chain: no endpoint has told the head"]
+    show_status(
+        {"pause": {"actor": "ada"}, "not_ready": missing, "wallets_left_out": 2, "wallets": [], "endpoints": []}
+    )
+    said = capsys.readouterr().out.splitlines()
+    assert {"pause: actor ada", f"not_ready: {'; '.join(missing)}", "wallets_left_out: 2"} <= set(said)
 
 
 def test_a_wallet_that_was_not_looked_at_yet_has_no_balance(capsys: pytest.CaptureFixture[str]) -> None:
