@@ -8,6 +8,7 @@ import pytest
 from fleet_over_http import OPERATOR, TOKENS, VIEWER, Running, admin_settings, registered, running
 
 from ghostfleet.domain import events as ev
+from ghostfleet.domain.values import WalletId
 from ghostfleet.engine.ports import Check
 from ghostfleet.http.edge import MAX_BODY_BYTES
 from ghostfleet.http.refusals import MAX_REFUSALS_PER_MINUTE
@@ -24,11 +25,15 @@ async def test_health_answers_in_the_words_of_the_runbook(fleet: Running) -> Non
 async def test_readiness_names_every_check_and_its_reason(fleet: Running) -> None:
     status, answer, _ = await fleet.get("/health/ready")
     assert (status, answer["status"]) == (200, "ready")
+    told = (await fleet.get("/admin/status"))[1]
+    assert (told["ready"], told["not_ready"]) == (True, [])
     fleet.service.readiness = [Check("log", False, "the disk is full: make room"), Check("chain", True)]
     status, answer, _ = await fleet.get("/health/ready")
     assert (status, answer["status"]) == (503, "unready")
     assert answer["checks"][0] == {"name": "log", "ok": False, "reason": "the disk is full: make room"}
     assert len(answer["checks"]) == 2
+    told = (await fleet.get("/admin/status"))[1]
+    assert (told["ready"], told["not_ready"]) == (False, ["log: the disk is full: make room"])
 
 
 async def test_a_pause_is_recorded_with_who_asked_and_why_and_lasts_until_a_resume(fleet: Running) -> None:
@@ -104,6 +109,15 @@ async def test_an_explanation_says_every_reason_and_finds_the_wallet_by_its_addr
     address = fleet.service.state.wallets["wallet-001"].address
     by_address = (await fleet.get(f"/admin/explain/{address}"))[1]
     assert (by_address["wallet"], len(by_address["reasons"])) == ("wallet-001", 4)
+
+
+async def test_a_key_that_is_being_opened_keeps_its_own_wallet_and_no_other(fleet: Running) -> None:
+    fleet.service._keyring.expect([WalletId("wallet-001")])
+    fleet.service.readiness = [Check("keys", False, "1 key is still being opened")]
+    answers = {name: (await fleet.get(f"/admin/explain/{name}"))[1] for name in ("wallet-001", "wallet-002")}
+    codes = {name: [reason["code"] for reason in answer["reasons"]] for name, answer in answers.items()}
+    assert codes["wallet-001"][0] == "no_key"
+    assert not {"no_key", "unready"} & set(codes["wallet-002"])
 
 
 async def test_an_unknown_wallet_is_explained_by_the_nearest_known(fleet: Running) -> None:
