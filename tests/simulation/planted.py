@@ -416,7 +416,7 @@ def what_stands_on_a_batch_that_failed_is_written() -> AbstractContextManager[An
     return patch.object(GroupCommit, "_conflict", blind)
 
 
-@planted("crashes", "config", within=60, promises=STUCK)
+@planted("crashes", "config", within=120, promises=STUCK)
 def retired_wallets_are_not_followed() -> AbstractContextManager[Any]:
     """Its lane is over with the wallet's last turn."""
     return patch.object(Lane, "over", property(lambda self: self.wallet.retired))
