@@ -54,7 +54,11 @@ class KeysAtStart:
     async def note_unusable(self) -> None:
         """Write down which wallets have no key that could be used, once their streams are there."""
         await self._done.wait()
-        for wallet, problem in self._opening.keyring.unusable.items():
+        unusable = self._opening.keyring.unusable
+        for wallet in list(unusable):
+            problem = unusable.get(wallet)
+            if problem is None:
+                continue  # a reload has mended it meanwhile
             if wallet in self._live.state.wallets:
                 await self._note(wallet, problem)
             else:  # a treasury that has paid nobody yet

@@ -98,6 +98,22 @@ async def test_what_does_not_open_is_in_the_log_once_it_takes_events(caplog: pyt
     assert f"the key of w5 cannot be used: {DAMAGED}" in caplog.messages
 
 
+async def test_what_a_reload_mends_meanwhile_is_not_said_any_more() -> None:
+    live, opening = Live(), Opening(0)
+    live.state.wallets = dict.fromkeys(NAMES)
+    take = live.write
+
+    async def mended(events: list[ev.NewEvent]) -> None:
+        opening.keyring.adopt(Keyring.of({NAMES[4]: bytes(31) + b"\5"}))
+        await take(events)
+
+    live.write = mended  # type: ignore[method-assign]
+    keys = at_start(opening, live)
+    await keys.open()
+    await keys.note_unusable()
+    assert [event.stream for event in live.written] == [ev.wallet_stream("w3")]
+
+
 async def test_nobody_opens_keys_for_a_service_that_ends() -> None:
     opening = Opening(1_000)
     start = asyncio.ensure_future(at_start(opening, Live()).open())
