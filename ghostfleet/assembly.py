@@ -22,7 +22,7 @@ from ghostfleet.chain.reads import Chain
 from ghostfleet.chain.transport import AiohttpTransport, Transport
 from ghostfleet.config.loaded import Loaded
 from ghostfleet.domain import events as ev
-from ghostfleet.domain.values import HOUR_US
+from ghostfleet.domain.values import HOUR_US, WalletId
 from ghostfleet.engine.beginning import begin
 from ghostfleet.engine.clock import SystemClock, SystemEntropy
 from ghostfleet.engine.deadman import Deadman
@@ -167,6 +167,9 @@ async def run_on(
         edge = await stack.enter_async_context(_edge(loaded, gate, news, metrics, ports.transport))
         parts = await _wired(loaded, ports, edge, gate, metrics)
         parts.operations_only = operations_only
+        if ports.opening is not None:
+            await ports.opening.prove({WalletId(it.id): it.address for it in parts.live.state.wallets.values()})
+            ports.opening.require_usable()
         if signals:
             stack.enter_context(obeying_signals(parts.running.service, parts.running.stop))
         await _run(loaded, parts, news, on_running)
@@ -236,6 +239,7 @@ async def _wired(loaded: Loaded, ports: Ports, edge: RpcEdge, gate: Gate, metric
         world=world,
         edge=edge,
         keyring=ports.keyring,
+        nudge=partial(_nudge, supervisor),
         check_endpoint=lambda it: check_endpoint(it, transport=ports.transport, fleet=live.state.fleet),
     )
     stop = asyncio.Event()

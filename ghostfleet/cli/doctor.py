@@ -39,7 +39,10 @@ async def _examine(path: Path, environ: Mapping[str, str]) -> "list[Finding]":
     from ghostfleet.operations.doctor.examination import examine
     from ghostfleet.operations.doctor.patient import admitted
 
-    return await examine(admitted(path, environ, lambda: health.unhealthy(health.Probe(path), environ)))
+    def asked(*, ready: bool) -> str:
+        return health.unhealthy(health.Probe(path, ready), environ)
+
+    return await examine(admitted(path, environ, lambda: asked(ready=False), lambda: asked(ready=True)))
 
 
 def _print(found: "list[Finding]") -> None:

@@ -13,7 +13,7 @@ from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.slot import Included, Look, Pending, Replace, SendAgain, Slot, Wait, next_step
 from ghostfleet.domain.state import Candidate
-from ghostfleet.domain.values import AnswerClass, Receipt
+from ghostfleet.domain.values import AnswerClass, Receipt, WalletId
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine import cancels, receipts
 from ghostfleet.engine.funds import can_be_pushed
@@ -235,7 +235,11 @@ class Follower:
         if head.number - pursuit.since_block < world.rules.slot.stuck_after_blocks:
             return False
         pursuit.low_nonce_looks = 0
-        if not await fill_gap(world, self._wallet, nonce):
+        try:
+            if not await fill_gap(world, self._wallet, nonce):
+                return False
+        except NoKey as obstacle:
+            await self._say_once(lowest, pursuit, ERROR_CLASSES[NoKey], f"nonce {nonce} is missing, but {obstacle}")
             return False
         await self.broadcast(nonce)
         return True
@@ -290,7 +294,8 @@ class Follower:
             )
         except NoReplacement as obstacle:
             waited_secs = pursuit.retry_secs
-            await self._say_once(slot, pursuit, obstacle.error_class, f"{why}, but {obstacle}")
+            if not world.signer.awaits(WalletId(self._name)):  # of a key that is on its way readiness tells
+                await self._say_once(slot, pursuit, obstacle.error_class, f"{why}, but {obstacle}")
             if self._given_up() and obstacle.error_class == ERROR_CLASSES[NoKey]:
                 await cancels.leave_open(self._world, self._wallet, str(obstacle))
                 return

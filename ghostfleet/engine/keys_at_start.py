@@ -11,7 +11,8 @@ from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
 from ghostfleet.engine.signing import ERROR_CLASSES, NoKey
 from ghostfleet.engine.state import LiveState
-from ghostfleet.errors import TryAgain
+from ghostfleet.engine.trouble import MAX_MESSAGE
+from ghostfleet.errors import BadInput, TryAgain
 from ghostfleet.keys.keyring import Keyring
 from ghostfleet.keys.opening import Opening
 from ghostfleet.telemetry.logs import LOGGER
@@ -20,8 +21,6 @@ LINE_SECS = 10.0
 """Between two lines about keys that are being opened."""
 AGAIN_SECS = 5.0
 """A log that does not take it is asked again so much later."""
-NAMED = 3
-"""Wallets without a usable key that readiness names."""
 
 
 class KeysAtStart:
@@ -42,7 +41,8 @@ class KeysAtStart:
         try:
             while not (await asyncio.wait([opening], timeout=LINE_SECS))[0]:
                 lines += 1
-                open_now, secs = self._opening.total - keyring.awaited, loop.time() - started
+                open_now = self._opening.total - keyring.awaited - len(keyring.unusable)
+                secs = loop.time() - started
                 logger.info("%d of %d keys are open, after %.0f s", open_now, self._opening.total, secs)
             opening.result()
         finally:
@@ -61,26 +61,28 @@ class KeysAtStart:
                 continue  # a reload has mended it meanwhile
             if wallet in self._live.state.wallets:
                 await self._note(wallet, problem)
-            else:  # a treasury that has paid nobody yet
+            else:  # such as a treasury that has paid nobody yet
                 logging.getLogger(LOGGER).error("the key of %s cannot be used: %s", wallet, problem)
 
     async def _note(self, wallet: str, problem: str) -> None:
-        error = ev.ErrorRecorded(error_class=ERROR_CLASSES[NoKey], message=problem)
+        error = ev.ErrorRecorded(error_class=ERROR_CLASSES[NoKey], message=problem[:MAX_MESSAGE])
         while True:
             try:
                 await self._live.write(decisions.for_wallet(wallet, "", [error]))
                 return
             except TryAgain:
                 await asyncio.sleep(AGAIN_SECS)
+            except BadInput as unwritable:  # a path that is no Unicode, for example
+                logging.getLogger(LOGGER).error("that %s has no key cannot be recorded: %s", wallet, unwritable)
+                return
 
 
 def keys_missing(keyring: Keyring) -> str:
-    """What wallets lack a key that the settings have one for; empty where none does."""
+    """How many wallets lack a key that the settings have one for; empty where none does. Anybody may read it."""
     words = []
     if keyring.unusable:
-        named = [f"{wallet}: {problem}" for wallet, problem in keyring.unusable.items()][:NAMED]
         whose = "key of 1 wallet" if len(keyring.unusable) == 1 else f"keys of {len(keyring.unusable)} wallets"
-        words.append(f"the {whose} cannot be used ({'; '.join(named)})")
+        words.append(f"the {whose} cannot be used (ghost-fleet errors says why)")
     if keyring.awaited:
         words.append(f"{keyring.awaited} {'key is' if keyring.awaited == 1 else 'keys are'} still being opened")
     return "; ".join(words)

@@ -26,7 +26,7 @@ from ghostfleet.engine.state import Decide
 from ghostfleet.engine.tuning import configured_wallets, endpoint_configs, heads_depth, poll_secs, tuning_of
 from ghostfleet.engine.world import World
 from ghostfleet.errors import BadInput, TryAgain
-from ghostfleet.keys.keyring import Keyring, WalletKey
+from ghostfleet.keys.keyring import Keyring, KeysUnusable, WalletKey
 from ghostfleet.plugins.api import Plugin
 from ghostfleet.telemetry.logs import LOGGER
 
@@ -93,6 +93,7 @@ class Reloader:
         edge: RpcEdge,
         keyring: Keyring,
         check_endpoint: CheckEndpoint,
+        nudge: Callable[[str], None] = lambda _wallet: None,
     ) -> None:
         self.loaded = loaded
         self._source = source
@@ -100,6 +101,7 @@ class Reloader:
         self._edge = edge
         self._keyring = keyring
         self._check_endpoint = check_endpoint
+        self._nudge = nudge
         self._waiting: deque[tuple[AdminCommand, Callable[[], bool], asyncio.Future[Reloaded]]] = deque()
         self._some = asyncio.Event()
 
@@ -218,11 +220,15 @@ class Reloader:
         self.loaded = after
 
     async def _keys_again(self, after: Loaded, source: SettingsSource) -> None:
-        """Open what could not be opened at the start: by now somebody may have mended it."""
-        wanted = [it for it in after.wallet_keys() if it.wallet in self._keyring.unusable]
-        if wanted:
-            async with contextlib.aclosing(await source.keys(wanted)) as keyring:
+        """Open what could not be opened at the start: by now somebody may have mended some of it."""
+        for wanted in [it for it in after.wallet_keys() if it.wallet in self._keyring.unusable]:
+            try:
+                keyring = await source.keys([wanted])
+            except KeysUnusable:
+                continue  # as readiness says
+            async with contextlib.aclosing(keyring):
                 self._keyring.adopt(keyring)
+            self._nudge(wanted.wallet)
 
     def _new_keys(self, after: Loaded) -> list[WalletKey]:
         """Keys of wallets that are new or come back, and those that are kept elsewhere than before."""

@@ -12,7 +12,6 @@ from ghostfleet.telemetry.moments import iso
 
 TOLD_OTHERWISE = frozenset({"endpoints", "keys"})
 """Conditions of readiness that an explanation has its own words for."""
-"""The condition of readiness that the endpoints themselves tell better."""
 
 
 async def explained(ask: Ask) -> Response:

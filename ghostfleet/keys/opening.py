@@ -2,7 +2,8 @@
 
 A standard keystore takes half a second of a core, on purpose, so a thousand of them take minutes. What takes no time is opened
 before a start, and one keystore of each password, so that a wrong password is heard of at once; the others are opened a few at a
-time beside the running fleet, whose other wallets act, and whose open slots are followed without any key.
+time beside the running fleet, whose other wallets act, and whose open slots are followed without any key. A new wallet whose file
+does not state its address comes before the start too.
 
 Passwords and opened keystores are let go of once the keys are in; no keys of disabled wallets are opened.
 """
@@ -16,7 +17,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from ghostfleet.domain.values import WalletId
+from ghostfleet.domain.values import Address, WalletId
 from ghostfleet.keys.addresses import checksummed
 from ghostfleet.keys.far import FarKey, KeyService
 from ghostfleet.keys.keyring import (
@@ -40,6 +41,8 @@ from ghostfleet.keys.web3signer import RemotePlace, RemoteUnusable, Web3Signer
 HEX_KEY = re.compile(r"(0[xX])?[0-9a-fA-F]{64}")
 DECRYPTIONS_AT_ONCE = 4
 """Each takes a core and, with the usual scrypt settings, 256 MiB."""
+PASSWORDS_FIRST = 8
+"""Of so many passwords one keystore is opened before a start. Where each wallet has its own, that would be all of them."""
 NICENESS = 10
 """What a thread that opens keystores lets go first: the fleet runs beside it."""
 
@@ -84,6 +87,7 @@ class Opening:
         services = await asyncio.to_thread(_services_of, self._keys)
         self.keyring.serve(it for it in services.values() if not isinstance(it, str))
         first: dict[PasswordSource, WalletKey] = {}
+        quick: list[WalletKey] = []
         for wanted in self._keys:
             source = wanted.source
             if isinstance(source, KmsKey | RemoteKey):
@@ -95,10 +99,26 @@ class Opening:
             if isinstance(given, PasswordSource | EnvironmentKey) and given not in self._given:
                 self._given[given] = _read(given, self._environ)
             if not isinstance(source, KeystoreFile):
-                self.keyring.found(wanted.wallet, _open(wanted, self._given))
-            elif first.setdefault(source.password, wanted) is not wanted:
+                quick.append(wanted)
+            elif len(first) < PASSWORDS_FIRST and source.password not in first:
+                first[source.password] = wanted
+            else:
                 self._left.append(wanted)
+        for wanted, found in zip(quick, await asyncio.to_thread(self._open_all, quick), strict=True):
+            self.keyring.found(wanted.wallet, found)
         await self._opened(tuple(first.values()))
+
+    def _open_all(self, keys: Sequence[WalletKey]) -> list[SigningKey | str]:
+        return [_open(wanted, self._given) for wanted in keys]
+
+    async def prove(self, known: Mapping[WalletId, Address]) -> None:
+        """Those of wallets that nobody knows yet by their address, where their file does not state it: what is registered under a
+        wrong address is so for ever."""
+        new = [it for it in self._left if known.get(it.wallet) != it.address]
+        stated = await asyncio.to_thread(lambda: [_states_its_address(it) for it in new])
+        unproven = [wanted for wanted, states in zip(new, stated, strict=True) if not states]
+        self._left = [it for it in self._left if it not in unproven]
+        await self._opened(unproven)
 
     def require_usable(self) -> None:
         """Raises KeysUnusable with all that is wrong so far."""
@@ -110,22 +130,35 @@ class Opening:
     async def finish(self, tell: Callable[[WalletId], None] = lambda _wallet: None) -> None:
         """All the others; `tell` hears of each. What is wrong with one of them the keyring knows then."""
         left, self._left = self._left, []
-        await self._opened(left, tell)
+        await self._opened(left, tell, beside=True)
         self._given.clear()
 
-    async def _opened(self, keys: Sequence[WalletKey], tell: Callable[[WalletId], None] = lambda _wallet: None) -> None:
-        """In threads of their own that step back, in this order."""
-        loop, gate = asyncio.get_running_loop(), asyncio.Semaphore(self._at_once)
+    async def _opened(
+        self,
+        keys: Sequence[WalletKey],
+        tell: Callable[[WalletId], None] = lambda _wallet: None,
+        *,
+        beside: bool = False,
+    ) -> None:
+        """In threads of their own that step back, in this order. `beside` a fleet that runs."""
+        if not keys:
+            return
+        loop = asyncio.get_running_loop()
         threads = ThreadPoolExecutor(self._at_once, thread_name_prefix="keys", initializer=_step_back)
+        tasks: list[asyncio.Future[None]] = []
 
-        async def opened(wanted: WalletKey) -> None:
+        async def opened(wanted: WalletKey, gate: asyncio.Semaphore) -> None:
             async with gate:
+                if not self.keyring.awaits(wanted.wallet):
+                    return  # forgotten, or replaced by a reload
                 key = await loop.run_in_executor(threads, _open, wanted, self._given)
             self.keyring.found(wanted.wallet, key)
             tell(wanted.wallet)
 
-        tasks = [asyncio.ensure_future(opened(wanted)) for wanted in keys]
         try:
+            may_all = not beside or await loop.run_in_executor(threads, _steps_back)
+            gate = asyncio.Semaphore(self._at_once if may_all else min(self._at_once, _cores_to_spare()))
+            tasks += [asyncio.ensure_future(opened(wanted, gate)) for wanted in keys]
             await asyncio.gather(*tasks)
         finally:
             for task in tasks:
@@ -133,11 +166,31 @@ class Opening:
             threads.shutdown(wait=False, cancel_futures=True)
 
 
+def _states_its_address(wanted: WalletKey) -> bool:
+    """The settings are checked against what a file states; Foundry's state nothing."""
+    assert isinstance(wanted.source, KeystoreFile)
+    try:
+        return read_keystore(wanted.source.path).address is not None
+    except KeystoreUnusable:
+        return False
+
+
 def _step_back() -> None:
-    """This thread has the processor when nobody else wants it. Elsewhere than on Linux a priority is a whole process's."""
+    """This thread has the processor when nobody else wants it. Elsewhere than on Linux a priority is a whole process's, and a
+    sandbox may forbid it, as deploy/ghost-fleet.service does."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def _steps_back() -> bool:
+    return sys.platform == "linux" and os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) >= NICENESS
+
+
+def _cores_to_spare() -> int:
+    """All but one, which is for the fleet."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, cores - 1)
 
 
 def key_in(source: EnvironmentKey, environ: Mapping[str, str]) -> Secret:

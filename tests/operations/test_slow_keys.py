@@ -2,6 +2,7 @@
 emptied as soon as its own key is."""
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from ghostfleet.cli import operations_door
 from ghostfleet.config.loading import load
 from ghostfleet.domain import events as ev
 from ghostfleet.keys import opening
+from ghostfleet.keys.addresses import checksummed
 from ghostfleet.keys.keyring import BEING_OPENED
 from ghostfleet.keys.keystore import Keystore, open_keystore
 from ghostfleet.keys.secret import Secret
@@ -62,3 +64,18 @@ async def test_a_command_that_goes_on_alone_does_what_it_can_while_keys_are_bein
     await fleet.empty()
     await fleet.agrees()
     assert not [each for each in await fleet.recorded() if isinstance(each.event, ev.ErrorRecorded)]
+
+
+async def test_a_new_wallet_is_not_registered_before_its_key_is_seen_to_fit(fleet: MoneyFleet):
+    """Foundry's keystores do not state their address, and an id that is registered under a wrong one is lost."""
+    keystore = fleet.directory / "keystores" / "wallet-003.json"
+    content = json.loads(keystore.read_text())
+    del content["address"]
+    keystore.write_text(json.dumps(content))
+    settings = fleet.config.read_text()
+    fleet.config.write_text(settings.replace(checksummed(fleet.wallets["wallet-003"]), f"0x{99:040x}"))
+    assert fleet.config.read_text() != settings
+    refused = await fleet.run("run")
+    assert refused.code == 2
+    assert "wallet-003: the key belongs to " in refused.err
+    assert not await fleet.recorded()

@@ -152,14 +152,19 @@ async def fleet(patient: Patient) -> Finding:
     return green("fleet", "neither paused nor throttled")
 
 
-async def service(patient: Patient) -> Finding:
-    """Does a service run on this log?"""
+async def service(patient: Patient) -> Finding | list[Finding]:
+    """Does a service run on this log, and does it call itself ready?"""
     file = patient.database
     holder = holder_of(file) if file is not None else ""
     if holder:
         why = await asyncio.to_thread(patient.unhealthy)
         if not why:
-            return green("service", f"runs: {holder} writes the log, and answers")
+            runs = green("service", f"runs: {holder} writes the log, and answers")
+            unready = await asyncio.to_thread(patient.unready)
+            remedy = (
+                "Keys that are being opened need no help; of those that cannot be used ghost-fleet errors says why."
+            )
+            return [runs, yellow("readiness", unready, remedy)] if unready else runs
         return red(
             "service",
             f"runs ({holder} writes the log) and does not answer as it should: {why}",

@@ -28,6 +28,8 @@ class Patient:
     problems: tuple[Problem, ...]
     unhealthy: Callable[[], str]
     """Asks the running service over HTTP: why it is not well, or empty. Blocks for a moment."""
+    unready: Callable[[], str]
+    """The same of its readiness."""
     _state: "asyncio.Task[State] | None" = field(default=None, init=False)
 
     @property
@@ -51,7 +53,9 @@ class Patient:
             self._state.cancel()
 
 
-def admitted(path: Path, environ: Mapping[str, str], unhealthy: Callable[[], str]) -> Patient:
+def admitted(
+    path: Path, environ: Mapping[str, str], unhealthy: Callable[[], str], unready: Callable[[], str]
+) -> Patient:
     """The patient, however bad the settings are."""
     loaded: Loaded | None = None
     problems: tuple[Problem, ...] = ()
@@ -66,6 +70,7 @@ def admitted(path: Path, environ: Mapping[str, str], unhealthy: Callable[[], str
         loaded=loaded,
         problems=problems,
         unhealthy=unhealthy,
+        unready=unready,
     )
 
 

@@ -83,7 +83,7 @@ def settings_file(folder: Path, *urls: str) -> Path:
 
 
 def patient(folder: Path, *nodes: Node, path: str = "") -> Patient:
-    return admitted(settings_file(folder, *(node.url + path for node in nodes)), {}, lambda: "")
+    return admitted(settings_file(folder, *(node.url + path for node in nodes)), {}, lambda: "", lambda: "")
 
 
 async def endpoint_findings(folder: Path, *nodes: Node) -> list[Finding]:
@@ -216,10 +216,25 @@ async def test_no_check_outlives_its_time_and_none_that_fails_stops_the_others(
 
 def test_of_settings_that_cannot_be_used_the_rest_is_read(tmp_path: Path) -> None:
     path = settings_file(tmp_path, "http://127.0.0.1:1")
-    whole = admitted(path, {}, lambda: "").parts
+    whole = admitted(path, {}, lambda: "", lambda: "").parts
     path.write_text(path.read_text().replace("max_fee_gwei = 1", "max_fee_gwei = 'x'").replace('"wallet-2"', "7"))
-    rest = admitted(path, {}, lambda: "").parts
+    rest = admitted(path, {}, lambda: "", lambda: "").parts
     assert (rest.chain, rest.store_url, rest.plugins[0].name) == (whole.chain, whole.store_url, "ghostnet")
     assert (rest.max_fee_wei, [wallet.id for wallet in rest.wallets]) == (None, ["wallet-1"])
     path.write_bytes(b"\xff\x00[[[")
-    assert admitted(path, {}, lambda: "").parts == Partly(store_url=whole.store_url, max_fee_wei=100 * 10**9)
+    assert admitted(path, {}, lambda: "", lambda: "").parts == Partly(
+        store_url=whole.store_url, max_fee_wei=100 * 10**9
+    )
+
+
+async def test_a_service_that_runs_says_itself_why_it_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "holder_of", lambda _file: "process 1")
+    missing = "the service answered 503: keys: 59 keys are still being opened"
+    for said in ("", missing):
+        fleet = admitted(settings_file(tmp_path), {}, lambda: "", lambda said=said: said)  # type: ignore[misc]
+        found = await log.service(fleet)
+        told = [(it.name, it.colour, it.told) for it in (found if isinstance(found, list) else [found])]
+        runs = ("service", "green", "runs: process 1 writes the log, and answers")
+        assert told == [runs, *([("readiness", "yellow", said)] if said else [])]

@@ -13,7 +13,7 @@ from ghostfleet.domain.values import WalletId
 from ghostfleet.engine import keys_at_start
 from ghostfleet.engine.keys_at_start import KeysAtStart, keys_missing
 from ghostfleet.keys.keyring import Keyring
-from ghostfleet.store.errors import LogUnavailable
+from ghostfleet.store.errors import EventUnwritable, LogUnavailable
 
 NAMES = tuple(WalletId(f"w{number}") for number in range(1, 6))
 DAMAGED = "keystore w3.json is damaged"
@@ -98,6 +98,19 @@ async def test_what_does_not_open_is_in_the_log_once_it_takes_events(caplog: pyt
     assert f"the key of w5 cannot be used: {DAMAGED}" in caplog.messages
 
 
+async def test_what_cannot_be_written_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    live = Live()
+
+    async def unwritable(events: list[ev.NewEvent]) -> None:
+        raise EventUnwritable("ErrorRecorded in 'wallet/w3' cannot be written as JSON")
+
+    live.write = unwritable  # type: ignore[method-assign]
+    keys = at_start(Opening(0), live)
+    await keys.open()
+    await keys.note_unusable()
+    assert any(words.startswith("that w3 has no key cannot be recorded: ") for words in caplog.messages)
+
+
 async def test_what_a_reload_mends_meanwhile_is_not_said_any_more() -> None:
     live, opening = Live(), Opening(0)
     live.state.wallets = dict.fromkeys(NAMES)
@@ -130,7 +143,6 @@ async def test_readiness_says_what_is_missing() -> None:
     assert keys_missing(opening.keyring) == "5 keys are still being opened"
     for name in NAMES[:4]:
         opening.keyring.found(name, DAMAGED)
-    one, two, three = (f"{name}: {DAMAGED}" for name in NAMES[:3])
-    words = f"the keys of 4 wallets cannot be used ({one}; {two}; {three}); 1 key is still being opened"
+    words = "the keys of 4 wallets cannot be used (ghost-fleet errors says why); 1 key is still being opened"
     assert keys_missing(opening.keyring) == words
     assert keys_missing(Keyring({})) == ""

@@ -20,7 +20,7 @@ from ghostfleet.engine.ports import AdminCommand
 from ghostfleet.engine.reloading import MAX_WAITING, NotWhileRunning, PauseWaits, Reloader, ReloadsWait
 from ghostfleet.engine.state import LiveState
 from ghostfleet.engine.tuning import tuning_of
-from ghostfleet.keys.keyring import InlineKey, Keyring, WalletKey
+from ghostfleet.keys.keyring import InlineKey, Keyring, KeysUnusable, WalletKey
 from ghostfleet.keys.secret import Secret
 from ghostfleet.plugins.api import Plugin
 from ghostfleet.store.errors import LogUnavailable
@@ -46,6 +46,7 @@ class Source:
         self.wanted: Loaded = NEW
         self.reads = 0
         self.asked: list[list[WalletId]] = []
+        self.damaged: set[WalletId] = set()
         self.hold = asyncio.Event()
         self.hold.set()
 
@@ -56,6 +57,8 @@ class Source:
 
     async def keys(self, wallets: Sequence[WalletKey]) -> Keyring:
         self.asked.append([it.wallet for it in wallets])
+        if self.damaged & {it.wallet for it in wallets}:
+            raise KeysUnusable(["a keystore is damaged"])
         return Keyring.of({it.wallet: settings.KEYS[it.wallet] for it in wallets})
 
     def plugins(self, loaded: Loaded) -> Mapping[str, Plugin[Any]]:
@@ -70,6 +73,7 @@ class Fixture:
         self.in_force = InForce(tuning_of(OLD, {}))
         self.live = LiveState(State(), log, SimpleNamespace(now_us=lambda: NOW_US), self._on_event)
         self.used: list[str] = []
+        self.nudged: list[str] = []
         self.keyring = Keyring({})
         world = SimpleNamespace(
             live=self.live, state=self.live.state, in_force=self.in_force, gate=Gate(), random=Random,
@@ -77,7 +81,7 @@ class Fixture:
         )  # fmt: skip
         edge = SimpleNamespace(use=lambda *_, **__: self.used.append("endpoints"), drain=lambda _name: None)
         self.reloader = Reloader(
-            OLD, self.source, world=world, edge=edge, keyring=self.keyring, check_endpoint=self._check  # type: ignore[arg-type]
+            OLD, self.source, world=world, edge=edge, keyring=self.keyring, check_endpoint=self._check, nudge=self.nudged.append  # type: ignore[arg-type]
         )  # fmt: skip
 
     def _on_event(self, recorded: ev.Recorded) -> None:
@@ -128,18 +132,25 @@ async def test_nobody_works_by_the_new_settings_before_they_are_durable() -> Non
 
 
 async def test_settings_as_they_were_are_a_reason_to_try_keys_again_that_did_not_open() -> None:
-    wallet = OLD.wallets[0]
+    wallet, other = OLD.wallets[:2]
     async with reloading() as it:
         it.source.wanted = it.reloader.loaded = msgspec.structs.replace(
             OLD, wallets=tuple(msgspec.structs.replace(each, key=InlineKey(Secret(bytes(32)))) for each in OLD.wallets)
         )
         await it.reloader.reload(command(1))
         assert not it.source.asked
-        it.keyring.expect([wallet.id])
+        it.keyring.expect([wallet.id, other.id])
         it.keyring.found(wallet.id, "keystore w1.json is damaged")
+        it.keyring.found(other.id, "keystore w2.json is damaged")
+        it.source.damaged = {wallet.id}
         await it.reloader.reload(command(2))
-        assert it.source.asked == [[wallet.id]]
-        assert (wallet.id in it.keyring, it.keyring.withheld(wallet.id)) == (True, "")
+        assert it.source.asked == [[wallet.id], [other.id]]
+        assert (it.keyring.withheld(wallet.id), it.keyring.withheld(other.id)) == ("keystore w1.json is damaged", "")
+        assert it.nudged == [other.id]
+        it.source.damaged = set()
+        await it.reloader.reload(command(3))
+        assert it.source.asked[2:] == [[wallet.id]]
+        assert not it.keyring.unusable
         assert it.reloader.loaded.digest == OLD.digest
 
 

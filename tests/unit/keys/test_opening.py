@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
+import json
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 
 import coincurve
@@ -13,7 +15,7 @@ import pytest
 from ghostfleet.domain.values import Address, Call, Fees, Unsigned, WalletId
 from ghostfleet.engine.signing import KeyringSigner, NoKey
 from ghostfleet.keys import opening as opening_module
-from ghostfleet.keys.addresses import address_of
+from ghostfleet.keys.addresses import address_of, checksummed
 from ghostfleet.keys.far import FarKey, SignerUnavailable
 from ghostfleet.keys.keyring import (
     BEING_OPENED,
@@ -99,6 +101,40 @@ async def test_what_takes_no_time_is_there_before_the_fleet_runs_and_the_rest_co
     await keyring.aclose()
 
 
+async def test_where_every_wallet_has_a_password_of_its_own_most_are_opened_beside_the_fleet(
+    tmp_path: Path, opened: list[str]
+) -> None:
+    numbers = range(1, 13)
+    sources = {number: PasswordSource(PasswordPlace.ENVIRONMENT, f"PW{number}") for number in numbers}
+    keys = [keystore(tmp_path, number, b"%d" % number, sources[number]) for number in numbers]
+    opening = Opening(keys, {f"PW{number}": str(number) for number in numbers})
+    await opening.begin()
+    assert len(opened) == 8
+    await opening.finish()
+    assert len(opened) == 12
+    opening.require_usable()
+
+
+async def test_the_address_of_a_new_wallet_is_proven_before_it_is_registered(tmp_path: Path, opened: list[str]) -> None:
+    """Foundry's keystores do not state theirs, and what is registered under a wrong one is so for ever."""
+    keys = [keystore(tmp_path, number) for number in range(1, 6)]
+    for silent in keys[2:]:
+        assert isinstance(silent.source, KeystoreFile)
+        content = json.loads(silent.source.path.read_text())
+        del content["address"]
+        silent.source.path.write_text(json.dumps(content))
+    keys[3] = WalletKey(keys[3].wallet, address(99), keys[3].source)
+    opening = Opening(keys, ENVIRON)
+    await opening.begin()
+    await opening.prove({keys[2].wallet: keys[2].address, keys[3].wallet: address(4)})
+    assert opened[0] == "w1"
+    assert sorted(opened[1:]) == ["w4", "w5"]  # w2 states its own, w3 is known by it
+    with pytest.raises(KeysUnusable, match=f"^w4: the key belongs to {checksummed(address(4))}"):
+        opening.require_usable()
+    await opening.finish()
+    assert sorted(opened) == ["w1", "w2", "w3", "w4", "w5"]
+
+
 async def test_a_wrong_password_is_heard_of_after_one_keystore(tmp_path: Path, opened: list[str]) -> None:
     opening = Opening([keystore(tmp_path, number, b"another") for number in range(1, 9)], ENVIRON)
     await opening.begin()
@@ -123,7 +159,9 @@ async def test_one_that_does_not_open_later_keeps_nobody_else_from_signing(tmp_p
         opening.require_usable()
 
 
-async def test_a_key_that_was_forgotten_or_replaced_meanwhile_is_not_put_back(tmp_path: Path) -> None:
+async def test_a_key_that_was_forgotten_or_replaced_meanwhile_is_not_put_back(
+    tmp_path: Path, opened: list[str]
+) -> None:
     opening = Opening([keystore(tmp_path, number) for number in (1, 2, 3)], ENVIRON)
     await opening.begin()
     keyring = opening.keyring
@@ -132,6 +170,7 @@ async def test_a_key_that_was_forgotten_or_replaced_meanwhile_is_not_put_back(tm
     keyring.adopt(newer)
     assert keyring.awaited == 0
     await opening.finish()
+    assert opened == ["w1"]  # nobody waits for the others
     assert WalletId("w2") not in keyring
     assert keyring.address(WalletId("w3")) == address(33)
 
@@ -195,3 +234,34 @@ async def test_the_fleet_has_the_processor_before_keystores_have(
     await Opening([keystore(tmp_path, 1)], ENVIRON).begin()
     assert found == [max(own, NICENESS)]
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
+
+
+@pytest.mark.parametrize(("cores", "at_once"), [(1, 1), (2, 1), (4, 3), (64, 4)])
+async def test_where_no_thread_may_step_back_a_core_is_left_to_the_fleet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, at_once: int
+) -> None:
+    def forbidden(*_: int) -> None:
+        raise PermissionError("a sandbox")
+
+    monkeypatch.setattr(opening_module.os, "setpriority", forbidden)
+    monkeypatch.setattr(opening_module.os, "getpriority", lambda *_: 0)
+    monkeypatch.setattr(opening_module.os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(opening_module.os, "cpu_count", lambda: cores)
+    lock, under_way, most = threading.Lock(), 0, 0
+
+    def watched(file: Keystore, password: Secret) -> Secret:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.02)
+        with lock:
+            under_way -= 1
+        return open_keystore(file, password)
+
+    monkeypatch.setattr(opening_module, "open_keystore", watched)
+    opening = Opening([keystore(tmp_path, number) for number in range(1, 14)], ENVIRON)
+    await opening.begin()
+    await opening.finish()
+    assert len(opening.keyring) == 13
+    assert most == at_once

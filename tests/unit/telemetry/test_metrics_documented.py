@@ -23,6 +23,7 @@ ALERTS = {
     "GhostFleetBackupOld",
     "GhostFleetRefusedToSign",
     "GhostFleetSignerAway",
+    "GhostFleetNoKey",
     "GhostFleetSpendingLimit",
     "GhostFleetDeadman",
     "GhostFleetLockedOut",
