@@ -75,6 +75,9 @@ async def test_a_new_wallet_is_not_registered_before_its_key_is_seen_to_fit(flee
     settings = fleet.config.read_text()
     fleet.config.write_text(settings.replace(checksummed(fleet.wallets["wallet-003"]), f"0x{99:040x}"))
     assert fleet.config.read_text() != settings
+    fleet.variables["GHOST_FLEET__SERVICE__HEALTH_PORT"] = (
+        "0"  # were it to start, nobody would take it for another service
+    )
     refused = await fleet.run("run")
     assert refused.code == 2
     assert "wallet-003: the key belongs to " in refused.err
