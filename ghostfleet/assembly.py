@@ -168,8 +168,10 @@ async def run_on(
         parts = await _wired(loaded, ports, edge, gate, metrics)
         parts.operations_only = operations_only
         if ports.opening is not None:
-            await ports.opening.prove({WalletId(it.id): it.address for it in parts.live.state.wallets.values()})
+            wallets = parts.live.state.wallets.values()
+            await ports.opening.prove({WalletId(it.id): it.address for it in wallets})
             ports.opening.require_usable()
+            ports.opening.prefer({WalletId(it.id) for it in wallets if it.pending})  # what is stuck has to be outbid
         if signals:
             stack.enter_context(obeying_signals(parts.running.service, parts.running.stop))
         await _run(loaded, parts, news, on_running)

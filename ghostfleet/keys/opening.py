@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ghostfleet.domain.values import Address, WalletId
@@ -119,6 +119,10 @@ class Opening:
         unproven = [wanted for wanted, states in zip(new, stated, strict=True) if not states]
         self._left = [it for it in self._left if it not in unproven]
         await self._opened(unproven)
+
+    def prefer(self, wallets: Collection[WalletId]) -> None:
+        """The keys of these come first, as far as they are not open yet."""
+        self._left.sort(key=lambda it: it.wallet not in wallets)
 
     def require_usable(self) -> None:
         """Raises KeysUnusable with all that is wrong so far."""

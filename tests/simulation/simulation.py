@@ -105,6 +105,9 @@ class SlowKeys(Opening):
             keys.forget(wallet)
         keys.expect(self._outcomes)
 
+    def prefer(self, wallets: Collection[WalletId]) -> None:
+        self._outcomes = dict(sorted(self._outcomes.items(), key=lambda item: item[0] not in wallets))
+
     async def finish(self, tell: Callable[[WalletId], None] = lambda _wallet: None) -> None:
         for wallet, outcome in self._outcomes.items():
             if isinstance(outcome, float):

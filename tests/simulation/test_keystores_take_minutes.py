@@ -44,6 +44,16 @@ def test_what_is_open_is_followed_before_any_key_is_there() -> None:
     assert not _errors(stage)
 
 
+def test_the_key_of_a_wallet_with_an_open_nonce_comes_first() -> None:
+    stage = Stage(wallets=2, secs=200)
+    stage.chain.inclusion = 0.0
+    stage.at(20, lambda: setattr(stage.chain, "inclusion", 1.0))
+    _killed_once_sent(stage, **{OTHER: 60.0, WALLET: 60.0})
+    stage.play()
+    opened = {name: _after_the_second_start(stage, ev.ActionDecided, name)[0] for name in (WALLET, OTHER)}
+    assert 60 <= opened[WALLET] < 120 <= opened[OTHER]
+
+
 def test_a_stuck_transaction_waits_for_the_key_and_is_replaced_then() -> None:
     stage = Stage(secs=200)
     stage.chain.inclusion = 0.0

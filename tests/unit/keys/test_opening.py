@@ -115,6 +115,14 @@ async def test_where_every_wallet_has_a_password_of_its_own_most_are_opened_besi
     opening.require_usable()
 
 
+async def test_whoever_has_something_open_comes_first(tmp_path: Path, opened: list[str]) -> None:
+    opening = Opening([keystore(tmp_path, number) for number in range(1, 7)], ENVIRON, at_once=1)
+    await opening.begin()
+    opening.prefer({WalletId("w5"), WalletId("w3"), WalletId("w1")})
+    await opening.finish()
+    assert opened == ["w1", "w3", "w5", "w2", "w4", "w6"]
+
+
 async def test_the_address_of_a_new_wallet_is_proven_before_it_is_registered(tmp_path: Path, opened: list[str]) -> None:
     """Foundry's keystores do not state theirs, and what is registered under a wrong one is so for ever."""
     keys = [keystore(tmp_path, number) for number in range(1, 6)]
