@@ -22,7 +22,7 @@ from ghostfleet.chain.reads import Chain
 from ghostfleet.chain.transport import AiohttpTransport, Transport
 from ghostfleet.config.loaded import Loaded
 from ghostfleet.domain import events as ev
-from ghostfleet.domain.values import HOUR_US, WalletId
+from ghostfleet.domain.values import HOUR_US
 from ghostfleet.engine.beginning import begin
 from ghostfleet.engine.clock import SystemClock, SystemEntropy
 from ghostfleet.engine.deadman import Deadman
@@ -32,7 +32,7 @@ from ghostfleet.engine.endpoints import EndpointNews, endpoint_status
 from ghostfleet.engine.gate import Gate, Reason
 from ghostfleet.engine.heads import Heads
 from ghostfleet.engine.in_force import InForce
-from ghostfleet.engine.keys_at_start import KeysAtStart
+from ghostfleet.engine.keys_at_start import KeysAtStart, prepared_to_register
 from ghostfleet.engine.lending import LendingSigner
 from ghostfleet.engine.ports import Clock, Entropy
 from ghostfleet.engine.recovery import Snapshots, keep_anchor, recover
@@ -168,10 +168,7 @@ async def run_on(
         parts = await _wired(loaded, ports, edge, gate, metrics)
         parts.operations_only = operations_only
         if ports.opening is not None:
-            wallets = parts.live.state.wallets.values()
-            await ports.opening.prove({WalletId(it.id): it.address for it in wallets})
-            ports.opening.require_usable()
-            ports.opening.prefer({WalletId(it.id) for it in wallets if it.pending})  # what is stuck has to be outbid
+            await prepared_to_register(ports.opening, parts.live.state)
         if signals:
             stack.enter_context(obeying_signals(parts.running.service, parts.running.stop))
         await _run(loaded, parts, news, on_running)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
+from ghostfleet.domain.state import State
+from ghostfleet.domain.values import WalletId
 from ghostfleet.engine.signing import ERROR_CLASSES, NoKey
 from ghostfleet.engine.state import LiveState
 from ghostfleet.engine.trouble import MAX_MESSAGE
@@ -75,6 +77,18 @@ class KeysAtStart:
             except BadInput as unwritable:  # a path that is no Unicode, for example
                 logging.getLogger(LOGGER).error("that %s has no key cannot be recorded: %s", wallet, unwritable)
                 return
+
+
+async def prepared_to_register(opening: Opening, state: State) -> None:
+    """Nothing new is registered before its address is seen to be its key's. Raises KeysUnusable with every problem."""
+    wallets = state.wallets.values()
+    unproven = await opening.unproven({WalletId(it.id): it.address for it in wallets})
+    if unproven:
+        words = "opening %d keystores of new wallets first: the files do not state their addresses"
+        logging.getLogger(LOGGER).info(words, len(unproven))
+        await opening.prove(unproven)
+    opening.require_usable()
+    opening.prefer({WalletId(it.id) for it in wallets if it.pending})  # what is stuck has to be outbid
 
 
 def keys_missing(keyring: Keyring) -> str:

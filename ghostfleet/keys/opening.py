@@ -98,8 +98,8 @@ class Opening:
             given = source.password if isinstance(source, KeystoreFile) else source
             if isinstance(given, PasswordSource | EnvironmentKey) and given not in self._given:
                 self._given[given] = _read(given, self._environ)
-            if not isinstance(source, KeystoreFile):
-                quick.append(wanted)
+            if not isinstance(source, KeystoreFile) or isinstance(self._given[source.password], str):
+                quick.append(wanted)  # also those whose password cannot be read: all of them are told at once
             elif len(first) < PASSWORDS_FIRST and source.password not in first:
                 first[source.password] = wanted
             else:
@@ -111,14 +111,18 @@ class Opening:
     def _open_all(self, keys: Sequence[WalletKey]) -> list[SigningKey | str]:
         return [_open(wanted, self._given) for wanted in keys]
 
-    async def prove(self, known: Mapping[WalletId, Address]) -> None:
-        """Those of wallets that nobody knows yet by their address, where their file does not state it: what is registered under a
-        wrong address is so for ever."""
+    async def unproven(self, known: Mapping[WalletId, Address]) -> frozenset[WalletId]:
+        """Wallets that nobody knows yet by their address, and whose file does not state it: what is registered under a wrong
+        address is so for ever, so `prove` them first."""
         new = [it for it in self._left if known.get(it.wallet) != it.address]
         stated = await asyncio.to_thread(lambda: [_states_its_address(it) for it in new])
-        unproven = [wanted for wanted, states in zip(new, stated, strict=True) if not states]
-        self._left = [it for it in self._left if it not in unproven]
-        await self._opened(unproven)
+        return frozenset(it.wallet for it, states in zip(new, stated, strict=True) if not states)
+
+    async def prove(self, wallets: Collection[WalletId]) -> None:
+        """Open the keystores of these now."""
+        now = [it for it in self._left if it.wallet in wallets]
+        self._left = [it for it in self._left if it.wallet not in wallets]
+        await self._opened(now)
 
     def prefer(self, wallets: Collection[WalletId]) -> None:
         """The keys of these come first, as far as they are not open yet."""

@@ -115,6 +115,17 @@ async def test_where_every_wallet_has_a_password_of_its_own_most_are_opened_besi
     opening.require_usable()
 
 
+async def test_every_wallet_whose_password_cannot_be_read_is_told_at_once(tmp_path: Path, opened: list[str]) -> None:
+    sources = {number: PasswordSource(PasswordPlace.ENVIRONMENT, f"PW{number}") for number in range(1, 13)}
+    keys = [keystore(tmp_path, number, b"%d" % number, sources[number]) for number in sources]
+    opening = Opening(keys, {f"PW{number}": str(number) for number in sources if number not in (3, 12)})
+    await opening.begin()
+    with pytest.raises(KeysUnusable) as refused:
+        opening.require_usable()
+    assert [problem.partition(":")[0] for problem in refused.value.problems] == ["w3", "w12"]
+    assert not {"w3", "w12"} & set(opened)
+
+
 async def test_whoever_has_something_open_comes_first(tmp_path: Path, opened: list[str]) -> None:
     opening = Opening([keystore(tmp_path, number) for number in range(1, 7)], ENVIRON, at_once=1)
     await opening.begin()
@@ -134,7 +145,9 @@ async def test_the_address_of_a_new_wallet_is_proven_before_it_is_registered(tmp
     keys[3] = WalletKey(keys[3].wallet, address(99), keys[3].source)
     opening = Opening(keys, ENVIRON)
     await opening.begin()
-    await opening.prove({keys[2].wallet: keys[2].address, keys[3].wallet: address(4)})
+    unproven = await opening.unproven({keys[2].wallet: keys[2].address, keys[3].wallet: address(4)})
+    assert unproven == {"w4", "w5"}
+    await opening.prove(unproven)
     assert opened[0] == "w1"
     assert sorted(opened[1:]) == ["w4", "w5"]  # w2 states its own, w3 is known by it
     with pytest.raises(KeysUnusable, match=f"^w4: the key belongs to {checksummed(address(4))}"):
