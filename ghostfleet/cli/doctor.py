@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,10 +40,8 @@ async def _examine(path: Path, environ: Mapping[str, str]) -> "list[Finding]":
     from ghostfleet.operations.doctor.examination import examine
     from ghostfleet.operations.doctor.patient import admitted
 
-    def asked(*, ready: bool) -> str:
-        return health.unhealthy(health.Probe(path, ready), environ)
-
-    return await examine(admitted(path, environ, lambda: asked(ready=False), lambda: asked(ready=True)))
+    alive, ready = (partial(health.unhealthy, health.Probe(path, ready=it), environ) for it in (False, True))
+    return await examine(admitted(path, environ, alive, ready))
 
 
 def _print(found: "list[Finding]") -> None:

@@ -147,10 +147,14 @@ class Lane:
 
     async def _serve(self, duty: Duty) -> None:
         """The next errands of an operation in place of a turn; one that is refused by a state that moved on is over."""
-        dry_run, awaited = self._world.dry_run, self._world.signer.awaits(WalletId(self.name))
-        if dry_run or awaited:
-            duty.waiting = "this is a dry run, which signs and sends nothing" if dry_run else BEING_OPENED
-        if dry_run or awaited or not self._world.gate.lets(self.name):
+        cannot_sign = ""
+        if self._world.dry_run:
+            cannot_sign = "this is a dry run, which signs and sends nothing"
+        elif self._world.signer.awaits(WalletId(self.name)):
+            cannot_sign = BEING_OPENED
+        if cannot_sign:
+            duty.waiting = cannot_sign
+        if cannot_sign or not self._world.gate.lets(self.name):
             await self._nap(self._world.pace.look_secs)
             return
         outcome = await run_errands(self._world, self.name, duty)

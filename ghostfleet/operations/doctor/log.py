@@ -162,7 +162,8 @@ async def service(patient: Patient) -> Finding | list[Finding]:
             runs = green("service", f"runs: {holder} writes the log, and answers")
             unready = await asyncio.to_thread(patient.unready)
             remedy = (
-                "Keys that are being opened need no help; of those that cannot be used ghost-fleet errors says why."
+                "Log, chain and endpoints have lines of their own. Keys that are being opened need no help; of those that"
+                " cannot be used ghost-fleet errors says why."
             )
             return [runs, yellow("readiness", unready, remedy)] if unready else runs
         return red(
