@@ -1,4 +1,4 @@
-"""How is the fleet's status shown to people? One short line a wallet, as on the page; JSON has all of it.
+"""How are the fleet's status, a pause and a reload shown to people? One short line a wallet, as on the page; JSON has all of it.
 
 A service of another release may say less: what it does not say stays empty.
 """
@@ -8,7 +8,8 @@ from typing import Any
 from ghostfleet.cli.output import print_document
 from ghostfleet.telemetry.lines import eth
 
-ONLY_WHERE_THERE_IS_ONE = frozenset({"pause", "throttle", "operations", "not_ready", "wallets_left_out"})
+OF_STATUS = frozenset({"pause", "throttle", "operations", "not_ready", "wallets_left_out"})
+OF_RELOAD = frozenset({"changes", "changes_left_out", "wallets", "unchecked_endpoints"})
 """Lines that are left out where there is nothing to say."""
 ENDPOINT_KEYS = ("name", "healthy", "drained", "requests", "in_flight", "faults", "height", "reason")
 
@@ -19,7 +20,15 @@ def show_status(answer: dict[str, Any]) -> None:
     shown = {**answer, **{key: [row(it) for it in answer[key]] for key, row in rows.items() if key in answer}}
     if "not_ready" in shown:
         shown["not_ready"] = "; ".join(shown["not_ready"])
-    print_document({key: value for key, value in shown.items() if value or key not in ONLY_WHERE_THERE_IS_ONE})
+    _print_without(OF_STATUS, shown)
+
+
+def show_reload(answer: dict[str, Any]) -> None:
+    """The answer of a reload: what it changed."""
+    if "wallets" in answer:
+        named = {how: names for how, names in answer["wallets"].items() if names}
+        answer = {**answer, "wallets": "; ".join(f"{how} {', '.join(names)}" for how, names in named.items())}
+    _print_without(OF_RELOAD, answer)
 
 
 def show_pause(answer: dict[str, Any]) -> None:
@@ -33,6 +42,10 @@ def show_pause(answer: dict[str, Any]) -> None:
 def _nonce(wallet: str, line: dict[str, Any], slot: dict[str, Any]) -> dict[str, Any]:
     why = "; ".join(line.get("remarks", [])) if slot["became"] == "still open" else ""
     return {"wallet": wallet, **{key: slot[key] for key in ("nonce", "kind", "became")}, "why": why}
+
+
+def _print_without(empty: frozenset[str], shown: dict[str, Any]) -> None:
+    print_document({key: value for key, value in shown.items() if value or key not in empty})
 
 
 def _wallet(it: dict[str, Any]) -> dict[str, Any]:

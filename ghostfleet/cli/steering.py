@@ -9,6 +9,7 @@ from ghostfleet.chain.endpoints import handle_of
 from ghostfleet.cli.admin import show
 from ghostfleet.cli.client import JsonOption, ServiceRefused, Way, ask_service, asking, commanding
 from ghostfleet.cli.output import print_error, print_json, print_table
+from ghostfleet.cli.status_view import show_reload
 from ghostfleet.domain.throttle import FULL_PACE, MIN_FACTOR
 
 RELOAD_ANSWER_SECS = 600.0
@@ -40,7 +41,7 @@ def reload(context: typer.Context, way: Way, as_json: JsonOption = False) -> Non
         for found in (*refused.told.get("problems", ()), *refused.told.get("keys", ())):
             print_error(_in_the_way(found))
         raise
-    show(answer, as_json)
+    show(answer, as_json, show_reload)
 
 
 def _in_the_way(found: Any) -> str:

@@ -22,6 +22,7 @@ from ghostfleet.domain.throttle import FULL_PACE, due_us
 from ghostfleet.domain.values import MINUTE_US
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.errors import BadInput
+from ghostfleet.keys.keyring import BEING_OPENED
 from ghostfleet.telemetry.logs import one_line
 from ghostfleet.telemetry.moments import clock_time, span
 
@@ -155,7 +156,9 @@ def _withheld(circumstances: Circumstances) -> Iterator[Reason]:
         yield Reason(
             code="no_key",
             sentence=f"It cannot sign: {_cut(circumstances.withheld)}. Its open transactions are followed all the same.",
-            remedy="One that is being opened needs no help; for one that does not open, mend it and ghost-fleet reload.",
+            remedy="Nothing: it acts once its key is there."
+            if circumstances.withheld == BEING_OPENED
+            else "Mend the keystore or its password, then: ghost-fleet reload",
         )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ghostfleet.cli.status_view import show_pause, show_status
+from ghostfleet.cli.status_view import show_pause, show_reload, show_status
 
 WALLET = {
     "id": "wallet-001",
@@ -59,6 +59,18 @@ def test_what_there_is_to_say_of_the_fleet_is_said(capsys: pytest.CaptureFixture
     )
     said = capsys.readouterr().out.splitlines()
     assert {"pause: actor ada", f"not_ready: {'; '.join(missing)}", "wallets_left_out: 2"} <= set(said)
+
+
+def test_a_reload_tells_what_it_changed_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = {"changes": [], "changes_left_out": 0, "unchecked_endpoints": []}
+    show_reload({"status": "unchanged", **nothing, "wallets": {"added": [], "removed": [], "changed": []}})
+    assert capsys.readouterr().out == "status: unchanged\n"
+    change = {"key": "safety.max_consecutive_errors", "before": 5, "after": 7}
+    wallets = {"added": ["w3", "w4"], "removed": [], "changed": ["w1"]}
+    show_reload({"status": "reloaded", **nothing, "changes": [change], "wallets": wallets})
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == ["status: reloaded", "wallets: added w3, w4; changed w1"]
+    assert said[-1].split() == ["safety.max_consecutive_errors", "5", "7"]
 
 
 def test_a_wallet_that_was_not_looked_at_yet_has_no_balance(capsys: pytest.CaptureFixture[str]) -> None:

@@ -195,6 +195,9 @@ def test_a_key_that_is_not_at_hand_is_said():
     found = said(circumstances=replace(NOW, withheld="its keystore is being opened"))
     assert (found.acts, codes(found)) == (False, ["no_key"])
     assert "It cannot sign: its keystore is being opened." in found.reasons[0].sentence
+    assert found.reasons[0].remedy.startswith("Nothing")
+    damaged = said(circumstances=replace(NOW, withheld="keystore w1.json is damaged"))
+    assert "ghost-fleet reload" in damaged.reasons[0].remedy
 
 
 def test_one_endpoint_of_two_that_is_down_keeps_nobody():
