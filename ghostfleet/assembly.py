@@ -62,7 +62,7 @@ from ghostfleet.systemd import Informant, systemd_informed
 from ghostfleet.telemetry import Metrics, Telemetry
 
 SNAPSHOT_EVERY_EVENTS = 20_000
-"""A restart folds at most this many events beyond the snapshot: some 50 ms."""
+"""A restart folds about so many events beyond the snapshot, some 50 ms; more behind a large one (engine/recovery.py)."""
 HOUSEKEEPING_SECS = 5.0
 STOP_SECS = 6.0
 """A stop waits so long for sends in flight; what has no answer by then the next start asks the chain about."""

@@ -156,6 +156,8 @@ TABLE: tuple[tuple[AnswerClass, tuple[str, ...]], ...] = (
 )
 """Class by words in the message, first match wins."""
 
+REVERT_CODE = 3
+REVERTED_WITH = ("execution reverted", "vm exception")
 EXACT = {"invalid": AnswerClass.MALFORMED}
 UNKNOWN_METHOD_CODES = frozenset({-32601, -32604})
 UNKNOWN_METHOD = ("method not found", "does not exist/is not available", "unsupported method", "not whitelisted")
@@ -197,13 +199,13 @@ def sort_error(code: int | None, message: str, data: object = None, http_status:
 def _class(code: int | None, words: str, http_status: int) -> AnswerClass:
     if http_status == 429 or code in RATE_LIMIT_CODES:
         return AnswerClass.RATE_LIMITED
+    if code == REVERT_CODE or words.startswith(REVERTED_WITH):
+        return AnswerClass.REVERTED  # what follows is the contract's to say, whatever it sounds like
     for cls, phrases in TABLE:
         if any(phrase in words for phrase in phrases):
             return cls
     if words in EXACT:
         return EXACT[words]
-    if code == 3:
-        return AnswerClass.REVERTED
     if http_status == 408 or http_status >= 500 or code == -32601:
         return AnswerClass.ENDPOINT_FAULT
     return AnswerClass.MAYBE_SENT

@@ -42,15 +42,16 @@ def after_error(breaker: Breaker) -> Breaker:
     return Closed(breaker.errors + 1) if isinstance(breaker, Closed) else breaker
 
 
-def trips_now(breaker: Breaker, policy: BreakerPolicy) -> bool:
-    """Whether the error that was just counted trips it."""
+def trips_now(breaker: Breaker, policy: BreakerPolicy, now_us: int) -> bool:
+    """Whether the error that was just counted trips it. After the cooldown any error does: also one that came before there was
+    anything to sign, which is when the wallet begins to probe."""
     match breaker:
         case Closed(errors):
             return errors >= policy.max_consecutive_errors
         case Probing():
             return True
-        case Tripped():
-            return False
+        case Tripped(until_us=until_us):
+            return now_us >= until_us
 
 
 def trip(breaker: Breaker, until_us: int) -> Tripped:

@@ -315,7 +315,7 @@ def at_pace(decided: ev.ActionDecided, state: Candidate) -> ev.ActionDecided:
 def _after_error(state: Candidate, wallet: Wallet, rules: Rules, now_us: int) -> list[ev.NewEvent]:
     """Trip the wallet's breaker if that error was one too many, and pause the fleet if that trip was."""
     counted = breakers.after_error(wallet.breaker)
-    if not breakers.trips_now(counted, rules.breaker):
+    if not breakers.trips_now(counted, rules.breaker, now_us):
         return []
     errors = counted.errors if not isinstance(counted, Tripped | Probing) else 1
     until_us = now_us + breakers.cooldown_us(wallet.breaker, rules.breaker)

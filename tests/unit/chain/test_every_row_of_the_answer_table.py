@@ -140,6 +140,15 @@ def test_code_3_is_a_revert_and_its_data_is_kept() -> None:
     assert sort_error(-32603, "execution reverted", {"data": "0x08c379a0"}).data == bytes.fromhex("08c379a0")
 
 
+@pytest.mark.parametrize("words", [message for cls, all_ in ROWS.items() if cls is not A.REVERTED for message in all_])
+def test_what_a_contract_says_is_not_what_the_node_says(words: str) -> None:
+    """Its own `rate limit exceeded` would rest the endpoint for the whole fleet, its `insufficient funds` would count nowhere."""
+    assert sort_error(3, f"execution reverted: {words}").cls is A.REVERTED
+    assert sort_error(3, words).cls is A.REVERTED
+    assert sort_error(-32000, f"execution reverted: {words}").cls is A.REVERTED
+    assert sort_error(-32603, f"VM Exception while processing transaction: {words}").cls is A.REVERTED
+
+
 def test_retry_in_x_seconds_is_honoured() -> None:
     assert sort_error(-32022, "over compute unit limit, retry in 7 seconds").retry_after_secs == 7.0
     assert sort_error(-32022, "over compute unit limit, retry in 0.5 s").retry_after_secs == 0.5
