@@ -134,21 +134,25 @@ class Follower:
         if not included or heads.head is None:
             return
         head = heads.head.number
-        recheck = heads.generation != self._checked_generation
-        self._checked_generation = heads.generation
+        generation, every_answer_known = heads.generation, True
+        recheck = generation != self._checked_generation
         for slot in included:
             deep = head - slot.block.number >= rules.finality_blocks
             if not (recheck or deep or not slot.settled):
                 continue
             canonical = await heads.canonical(slot.block)
-            if canonical is False:
+            if canonical is None:  # such as a block above a head that was taken back
+                every_answer_known = False
+            elif not canonical:
                 await self._write(slot, _reorged(slot))
-            elif canonical and not slot.settled:
+            elif not slot.settled:
                 if head - slot.block.number + 1 >= rules.confirmations:
                     await self._settle(slot)
-            elif canonical and deep:
+            elif deep:
                 final = ev.TransactionFinal(action_id=slot.action_id, nonce=slot.nonce, hash=slot.attempt.hash)
                 await self._write(slot, final)
+        if every_answer_known:
+            self._checked_generation = generation
 
     async def _settle(self, slot: Included) -> None:
         counts = receipts.counts(self._world, self._wallet, slot.pending.kind, slot.reason)
@@ -214,7 +218,7 @@ class Follower:
         pursuit.traced()
         if not world.gate.lets(self._name) or world.dry_run:
             return
-        if not await can_be_pushed(world, self._wallet, lowest, pursuit):
+        if not await can_be_pushed(world, self._wallet, lowest, pursuit, given_up=self._given_up()):
             return
         if nonce < lowest.nonce and await self._gap_filled(lowest, pursuit, nonce):
             return

@@ -11,25 +11,27 @@ from ghostfleet.engine.trouble import park
 from ghostfleet.engine.world import World
 
 
-async def can_be_pushed(world: World, wallet: Wallet, slot: Pending, pursuit: Pursuit) -> bool:
-    """Whether the wallet can pay for the slot's newest bytes, or they are a sweep, which then moves less.
+async def can_be_pushed(world: World, wallet: Wallet, slot: Pending, pursuit: Pursuit, *, given_up: bool) -> bool:
+    """Whether the wallet can pay for the slot's newest bytes, whatever it is parked for. Where it cannot: whether they are a
+    sweep, which then moves less, or an action that is `given_up`, whose place is taken by something cheaper.
 
     What a node said of funds is forgotten once the wallet can pay.
     """
-    if wallet.parked_until_wei is None:
-        if pursuit.refused is not AnswerClass.INSUFFICIENT_FUNDS:
-            return True
-        unsigned, _ = transactions.decode(slot.newest.raw)
-        balance_wei = await world.chain.balance(wallet.address)
-        if balance_wei < unsigned.worst_cost_wei:
-            if not slot.sweeps:
-                await park(world, wallet.id, unsigned.worst_cost_wei, balance_wei)
-            return slot.sweeps
-        pursuit.refused, pursuit.sent = None, False
+    refused = pursuit.refused is AnswerClass.INSUFFICIENT_FUNDS
+    if wallet.parked_until_wei is None and not refused:
         return True
     balance_wei = await world.chain.balance(wallet.address)
-    if balance_wei < wallet.parked_until_wei:
-        return slot.sweeps
-    await world.live.write(decisions.for_wallet(wallet.id, "", [ev.WalletUnparked(balance_wei=balance_wei)]))
-    pursuit.refused, pursuit.sent, pursuit.retry_at = None, False, 0.0
-    return True
+    if wallet.parked_until_wei is not None and balance_wei >= wallet.parked_until_wei:
+        await world.live.write(decisions.for_wallet(wallet.id, "", [ev.WalletUnparked(balance_wei=balance_wei)]))
+        pursuit.refused, pursuit.sent, pursuit.retry_at = None, False, 0.0
+        return True
+    unsigned, _ = transactions.decode(slot.newest.raw)
+    if balance_wei >= unsigned.worst_cost_wei:
+        if refused:
+            pursuit.refused, pursuit.sent = None, False
+        return True
+    if slot.sweeps or (given_up and slot.newest.purpose == "action"):
+        return True
+    if wallet.parked_until_wei is None:
+        await park(world, wallet.id, unsigned.worst_cost_wei, balance_wei)
+    return False
