@@ -49,7 +49,7 @@ async def run_errands(world: World, name: str, duty: Duty) -> Outcome:
                 if isinstance(refusal, NoKey) and not needs_the_key:
                     await _reject(world, name, duty, errands[0], ERROR_CLASSES[NoKey], str(refusal))
                     return Outcome()
-                await _suspend(world, duty, str(refusal))
+                await suspend(world, duty.operation_id, str(refusal))
                 return Outcome(wait_secs=POOR_SECS)
 
 
@@ -95,11 +95,9 @@ async def _signed(world: World, wallet: Wallet, decided: ev.ActionDecided, unsig
     return await sign_attempt(world, wallet.id, decided.action_id, unsigned, number=1, also=also)
 
 
-async def _suspend(world: World, duty: Duty, reason: str) -> None:
-    """What cannot be signed now is not tried again and again: the operator mends it and asks for the same once more."""
-    await world.live.commit(
-        partial(operating.suspend, operation_id=duty.operation_id, actor=SERVICE_ACTOR, reason=reason)
-    )
+async def suspend(world: World, operation_id: str, reason: str) -> None:
+    """What cannot be done now is not tried again and again: the operator mends it and asks for the same once more."""
+    await world.live.commit(partial(operating.suspend, operation_id=operation_id, actor=SERVICE_ACTOR, reason=reason))
 
 
 async def _reject(world: World, name: str, duty: Duty, errand: Errand, error_class: str, reason: str) -> None:

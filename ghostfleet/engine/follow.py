@@ -155,7 +155,7 @@ class Follower:
             self._checked_generation = generation
 
     async def _settle(self, slot: Included) -> None:
-        counts = receipts.counts(self._world, self._wallet, slot.pending.kind, slot.reason)
+        counts = not slot.success and await receipts.counts(self._world, self._wallet, slot.pending, slot.reason)
         rules = self._world.rules
         await self._world.live.commit(
             partial(decisions.settle, name=self._name, nonce=slot.nonce, rules=rules, counts=counts)
@@ -189,7 +189,7 @@ class Follower:
         for receipt in found:
             if await world.heads.canonical(receipt.block):
                 mined = await receipts.mined_event(world, self._wallet, slot, receipt)
-                counts = receipts.counts(world, self._wallet, slot.kind, mined.revert_reason)
+                counts = not mined.success and await receipts.counts(world, self._wallet, slot, mined.revert_reason)
                 head = await world.heads.first()
                 await world.live.commit(
                     partial(

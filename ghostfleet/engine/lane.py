@@ -26,6 +26,7 @@ from ghostfleet.engine.duties import Duty
 from ghostfleet.engine.errands import run_errands
 from ghostfleet.engine.follow import Follower
 from ghostfleet.engine.in_force import Tuning
+from ghostfleet.engine.judgement import judged
 from ghostfleet.engine.outsiders import note_outside_transactions
 from ghostfleet.engine.signing import (
     ERROR_CLASSES,
@@ -319,7 +320,7 @@ class Lane:
             await self._short_of_funds(decided)
             return
         reason = revert_reason(refused, plugin.errors)
-        verdict = plugin.judge(decided.kind, reason)
+        verdict = await judged(self._world, self.name, plugin, decided.kind, reason)
         await self._reject(
             decided, refused.answer.cls, reason, counts=verdict.counts and refused.answer.cls is AnswerClass.REVERTED
         )

@@ -1,18 +1,15 @@
 """What a receipt means: the event it becomes, why it reverted, and whose fault that was."""
 
-from collections.abc import Sequence
-from typing import Any
-
 from ghostfleet.chain import transactions
 from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.domain.events import TransactionMined
 from ghostfleet.domain.slot import Attempt, Pending
-from ghostfleet.domain.values import JsonObject, LogEntry, Receipt
+from ghostfleet.domain.values import JsonObject, Receipt
 from ghostfleet.domain.wallet import Wallet
+from ghostfleet.engine.judgement import decoded, judged
 from ghostfleet.engine.trouble import revert_reason
 from ghostfleet.engine.world import World
 from ghostfleet.errors import TryAgain
-from ghostfleet.plugins.api import Plugin
 
 MAX_LOGS = 32
 """Decoded logs kept with a mined transaction; a plugin's calls make a handful."""
@@ -32,33 +29,27 @@ async def mined_event(world: World, wallet: Wallet, slot: Pending, receipt: Rece
         gas_used=receipt.gas_used,
         gas_price_wei=receipt.gas_price_wei,
         revert_reason=reason,
-        logs=_decoded_logs(world, wallet, receipt),
+        logs=await _decoded_logs(world, wallet, receipt),
     )
 
 
-def counts(world: World, wallet: Wallet, kind: str, reason: str) -> bool:
+async def counts(world: World, wallet: Wallet, slot: Pending, reason: str) -> bool:
     """Whether a revert with this reason counts towards the wallet's breaker; the plugin knows whose fault it was.
 
     What an operation asked for counts towards nothing: the operator sees it in the operation's table.
     """
-    if world.state.fleet.operation_of(wallet.id) is not None:
+    if slot.operation:
         return False
     plugin = world.plugins.get(wallet.plugin)
-    return plugin.judge(kind, reason).counts if plugin is not None else True
+    return plugin is None or (await judged(world, wallet.id, plugin, slot.kind, reason)).counts
 
 
-def _decoded_logs(world: World, wallet: Wallet, receipt: Receipt) -> tuple[JsonObject, ...]:
+async def _decoded_logs(world: World, wallet: Wallet, receipt: Receipt) -> tuple[JsonObject, ...]:
     own = world.plugins.get(wallet.plugin)
     plugins = (
         [own] if own is not None else list(world.plugins.values())
     )  # a funder has none, and moves all their tokens
-    decoded = (_decoded(plugins, entry) for entry in receipt.logs[:MAX_LOGS])
-    return tuple(log for log in decoded if log is not None)
-
-
-def _decoded(plugins: Sequence[Plugin[Any]], entry: LogEntry) -> JsonObject | None:
-    """By the first plugin that knows it."""
-    return next((log for plugin in plugins if (log := plugin.decode_log(entry)) is not None), None)
+    return await decoded(world, wallet.id, plugins, receipt.logs[:MAX_LOGS])
 
 
 async def _why_reverted(world: World, wallet: Wallet, attempt: Attempt, receipt: Receipt) -> str:

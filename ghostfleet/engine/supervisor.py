@@ -68,8 +68,9 @@ class Supervisor:
             self.nudge(name)
 
     async def _keep_running(self, lane: Lane) -> None:
-        restart_secs = FIRST_RESTART_SECS
+        loop, restart_secs = asyncio.get_running_loop(), FIRST_RESTART_SECS
         while True:
+            started = loop.time()
             try:
                 await lane.run()
                 self._world.signer.forget(WalletId(lane.name))
@@ -78,6 +79,8 @@ class Supervisor:
                 raise
             except Exception as defect:  # the boundary of a lane: recorded, and tried again
                 await self._record(lane.name, defect)
+            if loop.time() - started > LONGEST_RESTART_SECS:  # it went well for long: another story
+                restart_secs = FIRST_RESTART_SECS
             await asyncio.sleep(restart_secs)
             restart_secs = min(restart_secs * 2, LONGEST_RESTART_SECS)
 

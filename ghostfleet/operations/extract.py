@@ -14,6 +14,7 @@ from ghostfleet.domain.slot import SWEEP
 from ghostfleet.domain.values import Address, AnswerClass, Call, JsonObject
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.duties import Do, Done, Errand, Later, Refuse, Wish
+from ghostfleet.engine.judgement import judged
 from ghostfleet.engine.signing import estimate_gas, gas_for
 from ghostfleet.engine.trouble import revert_reason
 from ghostfleet.engine.world import World
@@ -77,7 +78,7 @@ class ExtractDuty:
             reason = revert_reason(refused, plugin.errors)
             if refused.answer.cls is AnswerClass.INSUFFICIENT_FUNDS:
                 return ""
-            if plugin.judge(action.kind, reason).rest_secs is not None:
+            if (await judged(self._world, wallet.id, plugin, action.kind, reason)).rest_secs is not None:
                 return f"{action.kind}: {reason}"
             return Refuse(errand, refused.answer.cls, reason)
         return await self._affordable(wallet, found, errand)

@@ -19,6 +19,7 @@ from ghostfleet.domain.values import (
     Fees,
     Hash,
     Head,
+    LogEntry,
     Octets,
     Receipt,
     Signed,
@@ -54,6 +55,9 @@ class Node:
         self.balance_wei = 10**18
         self.sent: list[Unsigned] = []
         self.answer = AnswerClass.ACCEPTED
+        self.succeeds = True
+        self.logs: tuple[LogEntry, ...] = ()
+        """In every receipt."""
         self._pool: dict[Hash, Unsigned] = {}
         self._receipts: dict[Hash, Receipt] = {}
         self.grow(10)
@@ -85,14 +89,17 @@ class Node:
         """This one is in the newest block."""
         head = self.blocks[-1]
         block = BlockRef(head.number, head.hash)
-        self._receipts[signed.hash] = _receipt(signed.hash, block)
+        self._receipts[signed.hash] = self._receipt(signed.hash, block)
         return block
 
     def _mine(self, block: BlockRef) -> None:
         for tx, unsigned in list(self._pool.items()):
             if unsigned.nonce == self._next_nonce() and unsigned.worst_cost_wei <= self.balance_wei:
-                self._receipts[tx] = _receipt(tx, block)
+                self._receipts[tx] = self._receipt(tx, block)
                 del self._pool[tx]
+
+    def _receipt(self, tx: Hash, block: BlockRef) -> Receipt:
+        return Receipt(tx=tx, block=block, success=self.succeeds, gas_used=GAS, gas_price_wei=1, logs=self.logs)
 
     def _next_nonce(self) -> int:
         return len(self.mined)
@@ -118,6 +125,12 @@ class Node:
     async def estimate_gas(self, sender: Address, call: Call) -> int:
         return GAS
 
+    async def call(
+        self, to: Address, data: bytes, sender: Address | None = None, block: str | int = "latest"
+    ) -> Octets:
+        """A contract that answers nothing."""
+        return Octets(b"")
+
     async def broadcast(self, raw: Octets, tx: Hash, **_how: Any) -> Broadcast:
         unsigned, _ = transactions.decode(raw)
         self.sent.append(unsigned)
@@ -126,10 +139,6 @@ class Node:
                 return Broadcast(endpoint="node", cls=AnswerClass.INSUFFICIENT_FUNDS, message="insufficient funds")
             self._pool[tx] = unsigned
         return Broadcast(endpoint="node", cls=self.answer, message="")
-
-
-def _receipt(tx: Hash, block: BlockRef) -> Receipt:
-    return Receipt(tx=tx, block=block, success=True, gas_used=GAS, gas_price_wei=1, logs=())
 
 
 class Clock:
