@@ -7,6 +7,7 @@ import asyncio
 import os
 from pathlib import Path
 
+from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.domain.operation import NATIVE
 from ghostfleet.domain.values import JsonObject
 from ghostfleet.domain.wallet import Wallet
@@ -61,13 +62,15 @@ class DestroyDuty:
         return Done({wallet.id: {**line, "destroyed": True, "remarks": [what]}})
 
     async def _left_at(self, wallet: Wallet, block: int) -> dict[str, int]:
-        """What the wallet held at a block that is final."""
+        """What the wallet held at a block that is final, as far as that can be read."""
         chain = self._world.chain
         left = {NATIVE: await chain.balance(wallet.address, block)}
         for symbol, token in tokens_of(self._world.plugins).items():
-            answer = await chain.call(token.address, BALANCE_OF.encode(wallet.address), None, block)
             try:
+                answer = await chain.call(token.address, BALANCE_OF.encode(wallet.address), None, block)
                 (left[symbol],) = BALANCE_OF.decode(answer)
+            except RpcRefused:
+                continue  # not proven: the key is kept
             except UnreadableAnswer:
                 left[symbol] = 0  # there was no such contract at that block
         return left
@@ -75,8 +78,12 @@ class DestroyDuty:
     async def _why_kept(self, wallet: Wallet, left: dict[str, int]) -> str:
         """Why the key is still needed; empty where nothing is left that could be moved, in the wallet or in its protocol."""
         found = await look(self._world, wallet)
-        if found.unread or found.coming:
-            return found.unread or found.coming
+        unread = found.unread or next((f"{it} cannot be read: {why}" for it, why in found.unread_tokens.items()), "")
+        if unread or found.coming:
+            return unread or found.coming
+        unproven = [symbol for symbol in tokens_of(self._world.plugins) if symbol not in left]
+        if unproven:
+            return f"what it held of {', '.join(unproven)} at finality cannot be read"
         if found.way_out:
             return f"not empty: {', '.join(action.kind for action in found.way_out)}; extract it first"
         fees = await self._world.fees.suggest(await self._world.heads.first())

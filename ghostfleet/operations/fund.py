@@ -48,6 +48,9 @@ class FundDuty:
     async def _missing(self, wallet: Wallet, owed: list[Errand]) -> str:
         """What the funder lacks for all that is still owed, in words; fees are looked at when it is sent."""
         found = await look(self._world, wallet)
+        for asset, why in found.unread_tokens.items():
+            if any(it.action.params["asset"] == asset for it in owed):
+                return f"what {wallet.id} has of {asset} cannot be read: {why}"
         tokens = tokens_of(self._world.plugins)
         lacking = []
         for asset, held in {NATIVE: found.native_wei, **found.tokens}.items():

@@ -6,15 +6,17 @@ from typing import Any
 
 import msgspec
 
+from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.domain.amounts import decimal_text
 from ghostfleet.domain.operation import NATIVE
 from ghostfleet.domain.values import Address, JsonObject, WalletId
 from ghostfleet.domain.wallet import Wallet
+from ghostfleet.engine.trouble import describe
 from ghostfleet.engine.view import BlockView
 from ghostfleet.engine.world import World
-from ghostfleet.errors import GhostFleetError, TryAgain
+from ghostfleet.errors import GhostFleetError, StopService, TryAgain
 from ghostfleet.operations.balances import BALANCE_OF
-from ghostfleet.plugins.abi import function, read
+from ghostfleet.plugins.abi import UnreadableAnswer, function, read
 from ghostfleet.plugins.api import Action, ChainView, Plugin, Token, WalletFacts
 from ghostfleet.plugins.tokens import tokens_of as known_tokens
 
@@ -34,6 +36,8 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
     """What comes back by itself; empty where there is nothing to wait for."""
     unread: str = ""
     """Why the protocol could not be read; then nobody knows what is in it."""
+    unread_tokens: dict[str, str] = {}
+    """Tokens whose balance could not be read, by symbol, and why; they are not among `tokens`."""
     observation: JsonObject = {}
     about_fees_wei: int = 0
     """What emptying it would cost at today's fees, about."""
@@ -67,28 +71,36 @@ def amount_text(asset: str, amount: int, tokens: Mapping[str, Token]) -> str:
 
 async def look(world: World, wallet: Wallet) -> Holdings:
     """Everything at once, at the newest block that is known, so that no node tells of a time before the wallet's own latest
-    transaction. Raises TryAgain when no endpoint answers; a protocol that cannot be read is a remark."""
+    transaction. Raises TryAgain when no endpoint answers; a protocol or a token that cannot be read is a remark."""
     tokens = tokens_of(world.plugins)
     head = await world.heads.first()
     view = BlockView(world.chain, head)
     native_wei, balances, held = await asyncio.gather(
         view.balance(wallet.address),
-        _balances(view, tokens, wallet.address),
+        asyncio.gather(*(_balance(view, token, wallet.address) for token in tokens.values())),
         _protocol(world, view, wallet),
     )
+    amounts = {symbol: it for symbol, it in zip(tokens, balances, strict=True) if isinstance(it, int)}
+    unread = {symbol: it for symbol, it in zip(tokens, balances, strict=True) if isinstance(it, str)}
     fees = await world.fees.suggest(head)
-    sweeps = 1 + sum(amount > 0 or bool(held.way_out) for amount in balances.values())
+    sweeps = 1 + sum(amount > 0 or bool(held.way_out) for amount in amounts.values())
     return msgspec.structs.replace(
         held,
         native_wei=native_wei,
-        tokens=balances,
+        tokens=amounts,
+        unread_tokens=unread,
+        remarks=(*held.remarks, *(f"{symbol} cannot be read: {why}" for symbol, why in unread.items())),
         about_fees_wei=(len(held.way_out) + sweeps) * ABOUT_GAS * fees.max_fee_wei,
     )
 
 
-async def _balances(view: ChainView, tokens: Mapping[str, Token], address: Address) -> dict[str, int]:
-    amounts = await asyncio.gather(*(read(view, token.address, BALANCE_OF, address) for token in tokens.values()))
-    return dict(zip(tokens, amounts, strict=True))
+async def _balance(view: ChainView, token: Token, address: Address) -> int | str:
+    """In smallest units, or why it cannot be read: a token may be paused, gone, or another kind of contract."""
+    try:
+        amount: int = await read(view, token.address, BALANCE_OF, address)
+    except (RpcRefused, UnreadableAnswer) as problem:
+        return str(problem)
+    return amount
 
 
 async def _protocol(world: World, view: ChainView, wallet: Wallet) -> Holdings:
@@ -100,15 +112,16 @@ async def _protocol(world: World, view: ChainView, wallet: Wallet) -> Holdings:
     facts = WalletFacts(id=WalletId(wallet.id), address=wallet.address, balance_wei=wallet.balance_wei or 0)
     try:
         seen = await plugin.observe(facts, view)
-    except TryAgain:
+        return msgspec.structs.replace(
+            nothing,
+            way_out=tuple(plugin.withdraw(seen, facts)),
+            remarks=tuple(plugin.remarks(seen)),
+            coming=plugin.coming(seen),
+            observation=msgspec.to_builtins(seen, enc_hook=str),
+        )
+    except (TryAgain, StopService):
         raise
-    except GhostFleetError as problem:
-        unread = f"{plugin.name} cannot be read: {problem}"
+    except Exception as problem:  # the boundary to plugin code: what else the wallet has can be moved all the same
+        told = str(problem) if isinstance(problem, GhostFleetError | RpcRefused) else describe(problem)
+        unread = f"{plugin.name} cannot be read: {told}"
         return msgspec.structs.replace(nothing, remarks=(unread,), unread=unread)
-    return msgspec.structs.replace(
-        nothing,
-        way_out=tuple(plugin.withdraw(seen, facts)),
-        remarks=tuple(plugin.remarks(seen)),
-        coming=plugin.coming(seen),
-        observation=msgspec.to_builtins(seen, enc_hook=str),
-    )

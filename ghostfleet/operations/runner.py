@@ -1,6 +1,7 @@
 """Who turns an operation in the log into duties of lanes, and writes down its end? One task, woken by the events themselves."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -11,13 +12,17 @@ from ghostfleet.domain.decisions import SERVICE_ACTOR, Refused
 from ghostfleet.domain.operation import Operation
 from ghostfleet.domain.values import Address, JsonObject, WalletId
 from ghostfleet.engine.duties import Duty
+from ghostfleet.engine.errands import suspend
+from ghostfleet.engine.trouble import MAX_MESSAGE, describe
 from ghostfleet.engine.world import World
-from ghostfleet.errors import GhostFleetError
+from ghostfleet.errors import StopService, TryAgain
 from ghostfleet.operations.cancel import CancelDuty, open_slots
 from ghostfleet.operations.destroy import DestroyDuty
 from ghostfleet.operations.extract import ExtractDuty, moved
 from ghostfleet.operations.fund import FundDuty
 from ghostfleet.operations.holdings import look
+from ghostfleet.plugins.abi import UnreadableAnswer
+from ghostfleet.telemetry.logs import one_line
 
 LOOK_SECS = 2.0
 """While an operation is open it is looked at this often, whatever woke or did not wake it."""
@@ -40,6 +45,8 @@ class OperationRunner:
         self._nudge = nudge
         self._take_back_key = take_back_key
         self._wake = asyncio.Event()
+        self._unplanned: dict[str, str] = {}
+        """Why an operation could not be planned at the latest look."""
 
     def changed(self) -> None:
         """An operation was started, suspended, continued, or came further."""
@@ -47,22 +54,25 @@ class OperationRunner:
 
     def waiting(self, operation_id: str) -> dict[str, str]:
         """Which of its wallets wait now, and for what."""
-        return {
+        waiting = {
             name: duty.waiting
             for name, duty in self._duties.items()
             if duty.operation_id == operation_id and duty.waiting
         }
+        operation = self._world.state.fleet.operation(operation_id)
+        if operation is not None and (why := self._unplanned.get(operation_id)):
+            waiting |= dict.fromkeys((name for name in operation.wallets if name not in operation.plans), why)
+        return waiting
 
     async def run(self) -> None:
         """Until cancelled. An endpoint that does not answer is asked again."""
         while True:
             self._wake.clear()
             self._take_back()
-            for operation in self._world.state.fleet.operations:
-                try:
-                    await self._attend(operation)
-                except (GhostFleetError, RpcRefused, Refused):
-                    continue  # the chain or the log is not there now, or the operation has moved on: the next look
+            open_now = self._world.state.fleet.operations
+            self._unplanned = {it.id: why for it in open_now if (why := self._unplanned.get(it.id))}
+            for operation in open_now:
+                await self._look_after(operation)
             try:
                 async with asyncio.timeout(LOOK_SECS if self._world.state.fleet.operations else None):
                     await self._wake.wait()
@@ -76,6 +86,22 @@ class OperationRunner:
             operation = fleet.operation_of(name)
             if operation is None or operation.id != duty.operation_id:
                 del self._duties[name]
+
+    async def _look_after(self, operation: Operation) -> None:
+        """One look. What passes by itself is waited for, and told; a defect suspends this operation, and nothing else."""
+        try:
+            await self._attend(operation)
+        except Refused:
+            return  # it has moved on
+        except (TryAgain, RpcRefused, UnreadableAnswer) as problem:
+            self._unplanned[operation.id] = one_line(str(problem), MAX_MESSAGE)
+        except StopService:
+            raise
+        except Exception as defect:
+            with contextlib.suppress(TryAgain):  # the next look meets the same
+                await suspend(self._world, operation.id, describe(defect))
+        else:
+            self._unplanned.pop(operation.id, None)
 
     async def _attend(self, operation: Operation) -> None:
         if not operation.running:
