@@ -32,26 +32,29 @@ async def backups_by_schedule(
     if settings is None:
         return
     every_us = int(settings.every_secs * SECOND_US)
-    not_before_us = 0
+    not_before_us = ended_us = 0
+    outcome: ev.BackupMade | ev.BackupFailed | None = None
+    """Of the newest one, while the log does not have it."""
     while True:
         now_us = clock.now_us()
         if now_us >= max(live.state.fleet.backed_up_us + every_us, not_before_us):
-            event = await _one(url, settings, now_us, make)
-            if isinstance(event, ev.BackupFailed):
-                not_before_us = clock.now_us() + min(every_us, int(RETRY_SECS * SECOND_US))
-            with contextlib.suppress(TryAgain):
-                await live.write([ev.NewEvent(ev.FLEET_STREAM, event)])
+            outcome = await _one(url, settings, now_us, make)
+            ended_us = clock.now_us()
+            retry_us = every_us if isinstance(outcome, ev.BackupMade) else min(every_us, int(RETRY_SECS * SECOND_US))
+            not_before_us = ended_us + retry_us  # whether or not the log takes it
+        if outcome is not None and await _recorded(live, outcome, ended_us):
+            if isinstance(outcome, ev.BackupMade):
+                await asyncio.to_thread(_forget_old_ones, settings.directory, settings.keep)
+            outcome = None
         await asyncio.sleep(min(LOOK_SECS, settings.every_secs))
 
 
 async def _one(url: str, settings: Backups, now_us: int, make: Make) -> ev.BackupMade | ev.BackupFailed:
-    """Make one, and let the oldest beyond the number that is kept go: after it, so that a failure deletes nothing."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_us // SECOND_US))
     try:
         settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         clear_leftovers(settings.directory)
         made = await make(url, settings.directory / f"{PREFIX}{stamp}{SUFFIX}")
-        _forget_old_ones(settings.directory, settings.keep)
     except GhostFleetError as problem:
         return ev.BackupFailed(reason=str(problem)[:500])
     except OSError as problem:
@@ -59,7 +62,20 @@ async def _one(url: str, settings: Backups, now_us: int, make: Make) -> ev.Backu
     return ev.BackupMade(file=made.file, position=made.position, head_hash=made.head_hash, size_bytes=made.size_bytes)
 
 
+async def _recorded(live: LiveState, outcome: ev.BackupMade | ev.BackupFailed, ended_us: int) -> bool:
+    """Whether the log has it. One that does not take it now is asked again: until then no older backup goes, for a log in
+    trouble is when they are needed."""
+    if isinstance(outcome, ev.BackupMade) and live.state.fleet.backed_up_us >= ended_us:
+        return True  # it was in doubt, and had landed
+    try:
+        await live.write([ev.NewEvent(ev.FLEET_STREAM, outcome)])
+    except TryAgain:
+        return False
+    return True
+
+
 def _forget_old_ones(directory: Path, keep: int) -> None:
-    """Names sort as their times do."""
-    for old in sorted(directory.glob(f"{PREFIX}*{SUFFIX}"))[:-keep]:
-        old.unlink(missing_ok=True)
+    """Names sort as their times do. What cannot be removed is tried again after the next one."""
+    with contextlib.suppress(OSError):
+        for old in sorted(directory.glob(f"{PREFIX}*{SUFFIX}"))[:-keep]:
+            old.unlink(missing_ok=True)

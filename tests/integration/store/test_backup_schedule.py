@@ -15,6 +15,7 @@ from ghostfleet.engine.state import LiveState
 from ghostfleet.operations import backup_schedule
 from ghostfleet.operations.backup import Backup, BackupFault
 from ghostfleet.operations.backup_schedule import backups_by_schedule
+from ghostfleet.store.errors import LogUnavailable
 from ghostfleet.store.log import EventLog, open_log
 from ghostfleet.telemetry import Metrics, Telemetry
 
@@ -60,6 +61,17 @@ class Fixture:
                     return found
                 await asyncio.sleep(0.01)
 
+    def files(self) -> set[str]:
+        return {it.name for it in self.directory.iterdir()}
+
+    async def files_left(self, count: int) -> None:
+        """Once there are so many: older ones go after the event."""
+        async with asyncio.timeout(90):
+            while True:
+                if len(self.files()) == count:
+                    return
+                await asyncio.sleep(0.01)
+
     def metric(self, name: str) -> float:
         text = self.metrics.render(self.live.state, ()).decode()
         return float(next(line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(name)))
@@ -94,6 +106,7 @@ async def test_one_is_made_when_it_is_due_and_the_newest_are_kept(fixture: Fixtu
             await asyncio.sleep(0.05)
             assert len(await fixture.recorded(ev.BackupMade, number)) == number, "not before it is due"
             fixture.clock.us += int(DAY_SECS * 1e6)
+        await fixture.files_left(4)
     names = sorted(it.name for it in fixture.directory.iterdir())
     assert names == [*[it.event.file for it in made[-3:]], "notes.txt"]  # type: ignore[attr-defined]
     assert fixture.metric("ghost_fleet_last_backup_timestamp_seconds") == made[-1].time_us / 1e6
@@ -125,6 +138,38 @@ async def test_a_failure_is_recorded_deletes_nothing_and_is_tried_again_later(fi
         fixture.clock.us += int(backup_schedule.RETRY_SECS * 1e6)
         await fixture.recorded(ev.BackupMade, 2)
     assert fixture.metric('ghost_fleet_backups_total{outcome="failed"}') == 1
+
+
+async def test_while_the_log_takes_no_events_no_older_backup_goes(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its disk is full, say, and the backups lie elsewhere: one copy after the other would have replaced all the old ones."""
+    async with fixture.running(keep=2):
+        for number in (1, 2):
+            await fixture.recorded(ev.BackupMade, number)
+            fixture.clock.us += int(DAY_SECS * 1e6)
+        await fixture.recorded(ev.BackupMade, 3)
+        await fixture.files_left(2)
+        old = fixture.files()
+        refusals, refused = 0, asyncio.Event()
+
+        async def full(_events: object) -> tuple[ev.Recorded, ...]:
+            nonlocal refusals
+            refusals += 1
+            if refusals == 10:
+                refused.set()
+            raise LogUnavailable("the disk is full")
+
+        monkeypatch.setattr(fixture.live, "write", full)
+        fixture.clock.us += int(DAY_SECS * 1e6)
+        async with asyncio.timeout(90):
+            await refused.wait()
+        assert len(fixture.files() - old) == 1, "one a day, whatever the log says of it"
+        assert old < fixture.files()
+        monkeypatch.undo()
+        monkeypatch.setattr(backup_schedule, "LOOK_SECS", 0.01)
+        await fixture.recorded(ev.BackupMade, 4)
+        await fixture.files_left(2)
 
 
 async def test_a_directory_that_cannot_be_made_is_a_failure_like_any_other(fixture: Fixture) -> None:
