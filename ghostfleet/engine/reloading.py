@@ -28,6 +28,7 @@ from ghostfleet.engine.world import World
 from ghostfleet.errors import BadInput, TryAgain
 from ghostfleet.keys.keyring import Keyring, KeysUnusable, WalletKey
 from ghostfleet.plugins.api import Plugin
+from ghostfleet.store.errors import LogUnavailable
 from ghostfleet.telemetry.logs import LOGGER
 
 MAX_WAITING = 16
@@ -55,6 +56,10 @@ class ReloadsWait(TryAgain):
 
 class PauseWaits(TryAgain):
     """An operator's pause waits for the log to take it, and comes first. Nothing was applied. Ask again."""
+
+
+class ReloadInDoubt(TryAgain):
+    """Whether the log has an earlier reload cannot be seen yet. Nothing was applied. Ask again once the log can be read."""
 
 
 class WrongEndpoint(BadInput):
@@ -104,6 +109,8 @@ class Reloader:
         self._nudge = nudge
         self._waiting: deque[tuple[AdminCommand, Callable[[], bool], asyncio.Future[Reloaded]]] = deque()
         self._some = asyncio.Event()
+        self._in_doubt: contextlib.AsyncExitStack | None = None
+        """What a reload holds that the log may have after all: in force from the moment in which it turns up there."""
 
     async def reload(self, command: AdminCommand, held: Callable[[], bool] = lambda: False) -> Reloaded:
         """Read the settings again and apply what differs. Whoever asked may go away meanwhile; it is done all the same.
@@ -123,19 +130,32 @@ class Reloader:
 
     async def run(self) -> None:
         """Serve reloads, in the order they were asked for, until cancelled."""
-        while True:
-            await self._some.wait()
-            command, held, done = self._waiting.popleft()
-            if not self._waiting:
-                self._some.clear()
-            try:
-                reloaded = await self._reload(command, held)
-            except Exception as problem:  # whatever went wrong is the asker's to hear; the next one is served
-                if not done.done():
-                    done.set_exception(problem)
-            else:
-                if not done.done():
-                    done.set_result(reloaded)
+        try:
+            while True:
+                await self._some.wait()
+                command, held, done = self._waiting.popleft()
+                if not self._waiting:
+                    self._some.clear()
+                await self._serve(command, held, done)
+        finally:
+            await self._forget_doubt()
+
+    async def _serve(self, command: AdminCommand, held: Callable[[], bool], done: "asyncio.Future[Reloaded]") -> None:
+        try:
+            reloaded = await self._reload(command, held)
+        except Exception as problem:  # whatever went wrong is the asker's to hear; the next one is served
+            if not done.done():
+                done.set_exception(problem)
+        else:
+            if not done.done():
+                done.set_result(reloaded)
+
+    async def _forget_doubt(self) -> None:
+        """What was in doubt is in force by now, or never will be."""
+        if self._in_doubt is not None:
+            self._world.in_force.successor = None
+            await self._in_doubt.aclose()
+            self._in_doubt = None
 
     async def _reload(self, command: AdminCommand, held: Callable[[], bool]) -> Reloaded:
         done = earlier(self._world.state, command)
@@ -143,6 +163,11 @@ class Reloader:
             return Reloaded(obeyed=done, difference=Difference(), digest=self.loaded.digest)
         if self._source is None:
             raise NothingToReload("this service was not started from a settings file")
+        if self._in_doubt is not None and self._world.live.trouble is not None:
+            raise ReloadInDoubt(
+                f"whether the log has the reload before this one cannot be seen: {self._world.live.trouble}"
+            )
+        await self._forget_doubt()
         after = await self._source.read()
         found = difference(self.loaded, after)
         refused = [*found.refused(), *self._known_otherwise(after), *self._all_drained(after)]
@@ -160,15 +185,21 @@ class Reloader:
     ) -> Reloaded:
         world, in_force = self._world, self._world.in_force
         plugins = source.plugins(after)
-        async with contextlib.aclosing(await source.keys(self._new_keys(after))) as keyring:
+        async with contextlib.AsyncExitStack() as held:
+            keyring = await held.enter_async_context(contextlib.aclosing(await source.keys(self._new_keys(after))))
             unchecked = await self._checked_endpoints(after)
             in_force.successor = Successor(tuning_of(after, plugins), partial(self._take_effect, after, keyring))
             try:
                 done = await obey(world.live, command, events)
             except AddressChanged as problem:
                 raise BadInput(f"nothing was applied: {problem}") from None
+            except LogUnavailable as trouble:
+                if trouble.in_doubt:
+                    self._in_doubt = held.pop_all()
+                raise
             finally:
-                in_force.successor = None
+                if self._in_doubt is None:
+                    in_force.successor = None
         if world.state.fleet.paused is not None and after.safety.global_pause:
             await world.gate.close()
         return Reloaded(obeyed=done, difference=found, digest=after.digest, unchecked=unchecked)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ghostfleet.domain.events import NewEvent, Recorded
 from ghostfleet.domain.state import Candidate, State
 from ghostfleet.engine.ports import Clock, Log
-from ghostfleet.errors import GhostFleetError
+from ghostfleet.errors import GhostFleetError, TryAgain
 from ghostfleet.store.codec import Encoded
 from ghostfleet.store.commits import MAX_APPEND_ROWS
 from ghostfleet.store.errors import HeadMoved, LogUnavailable
@@ -222,9 +222,12 @@ class LiveState:
         self._waiting.extendleft(reversed(again))
 
     async def _catch_up(self) -> tuple[dict[int, Recorded], bool]:
-        """Make what is in the log beyond the state part of it. Returns that by position, and whether it could be read whole."""
+        """Make what is in the log beyond the state part of it. Returns that by position, and whether it could be read whole.
+
+        Raises StopService for a log that no later look will read any better.
+        """
         found: dict[int, Recorded] = {}
-        with contextlib.suppress(GhostFleetError):
+        with contextlib.suppress(TryAgain):
             async for recorded in self._log.read(self.state.position):
                 self.state.apply(recorded)
                 self._on_event(recorded)

@@ -41,7 +41,8 @@ class SqlRecorder:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._sql = Statements(database.dialect)
-        self._projected = 0
+        self._projected: int | None = 0
+        """Up to where the read models follow; None while that cannot be known without a look."""
 
     async def head(self) -> LogHead:
         found = await self._db.fetch(self._sql.head)
@@ -51,8 +52,9 @@ class SqlRecorder:
         found = await self._db.fetch(self._sql.stated_head)
         if [tuple(map(type, row)) for row in found] != [(int, int, bytes, int)] or found[0][0] != HEAD_ID:
             raise LogCorrupt(f"the log at {self._db.place} does not say where it ends: table log_head is damaged")
-        _, position, digest, self._projected = found[0]
-        return _head(position, digest), self._projected
+        _, position, digest, projected = found[0]
+        self._projected = projected
+        return _head(position, digest), projected
 
     def witnessed(self) -> LogHead | None:
         return self._db.witnessed()
@@ -75,18 +77,21 @@ class SqlRecorder:
         return {stream: (newest, count) for stream, newest, count in found}
 
     async def record(self, rows: Sequence[EventRow], changes: Sequence[Change]) -> None:
-        follows = self._projected == rows[0].position - 1
+        before = self._projected
+        if before is None:
+            _, before = await self.stated_head()
+        follows = before == rows[0].position - 1
         newest = rows[-1]
 
         def last(applied: bool) -> Steps:
-            projected = newest.position if follows and applied else self._projected
+            projected = newest.position if follows and applied else before
             head = self._sql.set_head.row(position=newest.position, hash=bytes(newest.hash), projected=projected)
             return [(self._sql.set_head, [head])]
 
         params = [row_params(row) for row in rows]
+        self._projected = None  # of a commit that fails nobody knows whether it landed
         applied = await self._db.write([(self._sql.append, params)], self._steps(changes) if follows else (), last)
-        if follows and applied:
-            self._projected = newest.position
+        self._projected = newest.position if follows and applied else before
         self._db.witness(LogHead(newest.position, newest.hash))
 
     def _steps(self, changes: Sequence[Change]) -> Steps:

@@ -57,6 +57,30 @@ async def test_a_locked_database_is_unavailable_not_corrupt(sqlite_url: str) -> 
     await log.close()
 
 
+async def test_after_a_commit_that_landed_although_it_failed_the_read_models_follow(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a connection to PostgreSQL breaks during COMMIT: only the answer was lost."""
+    log = await open_log(sqlite_url)
+    await log.append([registered("w")], time_us=T0_US)
+    database = log._recorder._db  # type: ignore[attr-defined]
+    write = database.write
+
+    async def unanswered(*args: Any) -> bool:
+        await write(*args)
+        monkeypatch.setattr(database, "write", write)
+        raise LogUnavailable("the connection is lost", in_doubt=True)
+
+    monkeypatch.setattr(database, "write", unanswered)
+    (found,) = await log.append([signed("w", 1)], time_us=T0_US)
+    assert found.position == 2
+    await log.append([signed("w", 2)], time_us=T0_US)
+    await log.append([signed("w", 3)], time_us=T0_US)
+    assert [await log.transaction(tx_hash("w", n, 1)) is not None for n in (1, 2, 3)] == [True, True, True]
+    assert (await log.verify()).ok
+    await log.close()
+
+
 async def test_a_failing_read_model_never_loses_an_event(sqlite_url: str) -> None:
     log = await open_log(sqlite_url)
     await log.append(a_day(), time_us=T0_US)

@@ -2,21 +2,21 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from live_stage import ADDRESS, Fixture, live_state, opening, pausing, signed
+from live_stage import ADDRESS, Clock, Fixture, live_state, opening, pausing, signed
 
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.decisions import Refused
-from ghostfleet.domain.state import encode_state, fold
+from ghostfleet.domain.state import State, encode_state, fold
 from ghostfleet.domain.wallet import BrokenFold
 from ghostfleet.engine.state import LiveState
 from ghostfleet.store.codec import Encoded
-from ghostfleet.store.errors import HeadMoved, LogUnavailable
+from ghostfleet.store.errors import HeadMoved, LogCorrupt, LogUnavailable
 from ghostfleet.store.rows import EventRow
 from tests.simulation.memory_recorder import MemoryRecorder
 
@@ -236,6 +236,23 @@ async def test_of_a_commit_that_breaks_halfway_nothing_is_left() -> None:
         assert set(it.live.state.wallets) == {"w0", "w1"}
         assert it.live.state.wallets["w1"].last_error == ""
         await agrees_with_its_log(it)
+
+
+async def test_a_log_that_no_later_look_will_read_any_better_ends_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was `the log has events that cannot be read` for ever, in the place of which and what to do."""
+
+    async def damaged(_after: int) -> AsyncIterator[ev.Recorded]:
+        raise LogCorrupt("position 1 is damaged")
+        yield  # an iterator
+
+    async with live_state() as it:
+        other = LiveState(State(), it.log, Clock(), it.told.append)
+        monkeypatch.setattr(it.log, "read", damaged)
+        running = asyncio.create_task(other.run())
+        asked = asyncio.create_task(other.commit(PAUSE))
+        with pytest.raises(LogCorrupt, match="position 1"):
+            await running
+        asked.cancel()
 
 
 async def test_what_is_too_much_for_one_append_is_the_first_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from ghostfleet.domain.values import WalletId
 from ghostfleet.engine.gate import Gate
 from ghostfleet.engine.in_force import InForce
 from ghostfleet.engine.ports import AdminCommand
-from ghostfleet.engine.reloading import MAX_WAITING, NotWhileRunning, PauseWaits, Reloader, ReloadsWait
+from ghostfleet.engine.reloading import MAX_WAITING, NotWhileRunning, PauseWaits, Reloader, ReloadInDoubt, ReloadsWait
 from ghostfleet.engine.state import LiveState
 from ghostfleet.engine.tuning import tuning_of
 from ghostfleet.keys.keyring import InlineKey, Keyring, KeysUnusable, WalletKey
@@ -25,6 +25,7 @@ from ghostfleet.keys.secret import Secret
 from ghostfleet.plugins.api import Plugin
 from ghostfleet.store.errors import LogUnavailable
 from ghostfleet.store.log import EventLog
+from ghostfleet.store.rows import EventRow, LogHead
 from tests.simulation import settings
 from tests.simulation.memory_recorder import MemoryDisk, MemoryRecorder
 
@@ -164,6 +165,86 @@ async def test_a_log_that_does_not_take_them_leaves_the_old_ones_and_the_next_re
         it.disk.full = ""
         await it.reloader.reload(command())
         assert it.in_force.now.config_digest == NEW.digest
+
+
+class Blind(MemoryRecorder):
+    """Cannot be read for a while."""
+
+    blind = False
+
+    def _look(self) -> None:
+        if self.blind:
+            raise LogUnavailable("the connection is lost")
+
+    async def head(self) -> LogHead:
+        self._look()
+        return await super().head()
+
+    async def page(self, after: int, until: int | None, limit: int) -> Sequence[EventRow]:
+        self._look()
+        return await super().page(after, until, limit)
+
+
+@asynccontextmanager
+async def in_doubt(*, landed: bool, wanted: Loaded = NEW) -> AsyncIterator[Fixture]:
+    """A reload whose commit was not answered by a log that cannot be read either, and has it or not."""
+
+    async def lost() -> None:
+        if recorder.blind:
+            raise LogUnavailable("the connection is lost", in_doubt=landed)
+
+    disk, hold = MemoryDisk(), asyncio.Event()
+    recorder = Blind(disk, lost)
+    fixture = Fixture(await EventLog.over(recorder), disk, hold)
+    fixture.source.wanted = wanted
+    tasks = [asyncio.create_task(fixture.live.run()), asyncio.create_task(fixture.reloader.run())]
+    try:
+        recorder.blind = True
+        with pytest.raises(LogUnavailable) as unknown:
+            await fixture.reloader.reload(command(1))
+        assert unknown.value.in_doubt
+        with pytest.raises(ReloadInDoubt):
+            await fixture.reloader.reload(command(2))
+        assert fixture.in_force.now.config_digest == OLD.digest
+        recorder.blind = False
+        yield fixture
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+HEARTBEAT = ev.NewEvent(ev.FLEET_STREAM, ev.StoreRecovered(reason="", failed_us=0))
+
+
+async def test_a_reload_that_turns_up_in_the_log_later_is_in_force_from_then_on() -> None:
+    """What the log says and what everybody works by would differ, and every decision be refused."""
+    async with in_doubt(landed=True) as it:
+        await it.live.write([HEARTBEAT])
+        assert it.live.state.fleet.config_digest == it.in_force.now.config_digest == NEW.digest
+        assert it.reloader.loaded is NEW
+        it.source.wanted = OLD
+        assert (await it.reloader.reload(command(3))).digest == it.in_force.now.config_digest == OLD.digest
+
+
+async def test_a_reload_that_never_reached_the_log_leaves_nothing() -> None:
+    async with in_doubt(landed=False) as it:
+        await it.live.write([HEARTBEAT])
+        assert it.in_force.now.config_digest == OLD.digest
+        await it.reloader.reload(command(3))
+        assert it.live.state.fleet.config_digest == it.in_force.now.config_digest == NEW.digest
+        assert (await it.recorded()).count("ConfigApplied") == 1
+        assert it.in_force.successor is None
+
+
+async def test_the_keys_of_a_reload_in_doubt_are_there_when_it_turns_up() -> None:
+    wallet = NEW.wallets[0]
+    held = tuple(msgspec.structs.replace(it, key=InlineKey(Secret(bytes(32)))) for it in NEW.wallets)
+    async with in_doubt(landed=True, wanted=msgspec.structs.replace(NEW, wallets=held)) as it:
+        with pytest.raises(KeyError):
+            it.keyring.key(wallet.id)
+        await it.live.write([HEARTBEAT])
+        assert it.keyring.key(wallet.id).address == wallet.address
 
 
 async def test_a_pause_that_the_log_does_not_have_yet_comes_first() -> None:
