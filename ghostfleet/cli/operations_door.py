@@ -127,12 +127,14 @@ class AloneDoor:
         async def start() -> dict[str, Any]:
             from pathlib import Path
 
+            from ghostfleet.keys.secret import Secret
+            from ghostfleet.operations.desk import Keyfile
+
             desk = self._running.desk
             wish = desk.wish(self._wanted(body))
-            if key is not None and wish.funder is not None:
-                await desk.lend(wish.funder, Path(key.keyfile), key.secret)
+            keyfile = None if key is None else Keyfile(Path(key.keyfile), Secret(key.secret))
             command = self._command(f"operation {wish.kind}", reason=body.get("reason", ""))
-            begun = await desk.start(command, wish)
+            begun = await desk.start(command, wish, keyfile)
             return {"status": "done before" if begun.before else "started", "operation": begun.operation}
 
         return self._do(start())

@@ -21,7 +21,8 @@ from ghostfleet.http.commands import (
 from ghostfleet.http.contract import Answer, Ask, Operation, Parameter, matching
 from ghostfleet.http.health import json_response
 from ghostfleet.http.problems import Problem
-from ghostfleet.operations.desk import NotNow, OperationDesk, UnknownOperation
+from ghostfleet.keys.secret import Secret
+from ghostfleet.operations.desk import Keyfile, NotNow, OperationDesk, UnknownOperation
 from ghostfleet.operations.wishes import BadWish, Cancellation, Destruction, Extraction, Funding
 
 PASSWORD_HEADER = "Keystore-Password"  # noqa: S105 - its name
@@ -68,9 +69,8 @@ async def start(ask: Ask) -> Response:
     command = command_of(ask, f"operation {asked.kind}", reason=checked_reason(asked.reason))
     try:
         wish = desk.wish(asked.wanted())
-        if asked.keyfile and wish.funder is not None:
-            await desk.lend(wish.funder, Path(asked.keyfile), _password(ask))
-        begun = await desk.start(command, wish)
+        keyfile = Keyfile(Path(asked.keyfile), Secret(_password(ask))) if asked.keyfile else None
+        begun = await desk.start(command, wish, keyfile)
     except (NotNow, BadWish) as problem:
         raise Problem(409, str(problem)) from None
     return done(ask, begun.obeyed, status="done before" if begun.before else "started", operation=begun.operation)

@@ -19,7 +19,7 @@ from ghostfleet.engine.ports import AdminCommand, Obeyed
 from ghostfleet.engine.world import World
 from ghostfleet.errors import BadInput, TryAgain
 from ghostfleet.keys.addresses import checksummed
-from ghostfleet.keys.keyring import signing_key
+from ghostfleet.keys.keyring import SigningKey, signing_key
 from ghostfleet.keys.keystore import KeystoreUnusable, open_keystore, read_keystore
 from ghostfleet.keys.secret import Secret
 from ghostfleet.operations.runner import PLANS_AT_ONCE, OperationRunner, summary_of
@@ -50,6 +50,13 @@ class UnknownOperation(BadInput):
     """There is no operation of that id in the log."""
 
 
+class Keyfile(msgspec.Struct, frozen=True):
+    """The keystore of a funder that the settings do not have, on the service's machine, and what opens it."""
+
+    file: Path
+    password: Secret
+
+
 class Begun(msgspec.Struct, frozen=True):
     """What became of a wish: the operation that runs for it; or, `before`, the one that paid this very funding earlier."""
 
@@ -67,17 +74,6 @@ class OperationDesk:
         self._runner = runner
         self._lending = lending
 
-    async def lend(self, funder: Address, keyfile: Path, password: bytes) -> None:
-        """Open the funder's keystore for the operation that is about to be asked for. Raises BadWish."""
-        try:
-            secret = await asyncio.to_thread(open_keystore, read_keystore(keyfile), Secret(password))
-            key = signing_key(secret)
-        except (KeystoreUnusable, ValueError) as problem:
-            raise BadWish(f"keyfile: {problem}") from None
-        if key.address != funder:
-            raise BadWish(f"the keystore is of {checksummed(key.address)}, not of {checksummed(funder)}")
-        self._lending.lend(WalletId(operating.funder_id(funder)), key)
-
     def wish(self, asked: Extraction | Funding | Cancellation | Destruction) -> Wish:
         """The checked wish. Raises BadWish."""
         state, plugins = self._world.state, self._world.plugins
@@ -91,8 +87,22 @@ class OperationDesk:
             case Destruction():
                 return destruction(state, asked)
 
-    async def start(self, command: AdminCommand, wish: Wish) -> Begun:
-        """Start it, or go on with the same wish that is open. Raises NotNow, BadWish in a dry run."""
+    async def start(self, command: AdminCommand, wish: Wish, keyfile: Keyfile | None = None) -> Begun:
+        """Start it, or go on with the same wish that is open. Raises NotNow, BadWish in a dry run or for a wrong key.
+
+        The funder's key is lent for as long as its operation is open, and not at all where none comes of it.
+        """
+        if keyfile is None or wish.funder is None:
+            return await self._start(command, wish)
+        funder = WalletId(operating.funder_id(wish.funder))
+        self._lending.lend(funder, await _opened(keyfile, wish.funder))
+        try:
+            return await self._start(command, wish)
+        finally:
+            if self._world.state.fleet.operation_of(funder) is None:
+                self._lending.take_back(funder)
+
+    async def _start(self, command: AdminCommand, wish: Wish) -> Begun:
         before = earlier(self._world.state, command)
         if before is not None:
             return Begun(before, await self._id_of(wish, before))
@@ -211,6 +221,17 @@ class OperationDesk:
 
 def _asked_by(operation: Operation, wish: Wish) -> bool:
     return operating.same_wish(operation, wish.kind, wish.wallets, wish.params)
+
+
+async def _opened(keyfile: Keyfile, funder: Address) -> SigningKey:
+    """The key. Raises BadWish."""
+    try:
+        key = signing_key(await asyncio.to_thread(open_keystore, read_keystore(keyfile.file), keyfile.password))
+    except (KeystoreUnusable, ValueError) as problem:
+        raise BadWish(f"keyfile: {problem}") from None
+    if key.address != funder:
+        raise BadWish(f"the keystore is of {checksummed(key.address)}, not of {checksummed(funder)}")
+    return key
 
 
 def _started(state: Candidate, now_us: int, *, wish: Wish, command: AdminCommand) -> list[ev.NewEvent]:
