@@ -20,6 +20,8 @@ LEAST_BASE_FEE_WEI = GWEI // 100
 MOST_BASE_FEE_WEI = 100_000 * GWEI
 TRANSFER_GAS, CALL_GAS = 21_000, 50_000
 BLOCK_GAS = 30_000_000
+SHORTER_AFTER = 4
+"""A reorganisation down to a block whose number is a multiple of it leaves the chain shorter for a while."""
 CONTRACT = Address(bytes.fromhex("c0" * 20))
 SINK = Address(bytes.fromhex("51" * 20))
 LEAVES = b"leave"
@@ -221,7 +223,8 @@ class SimulatedChain:
         self.head.next_base_fee_wei = _bounded(int(self.head.next_base_fee_wei * factor))
 
     def reorganise(self, depth: int) -> None:
-        """Take the newest blocks back, and put one more on another branch. What was in them may come back, or not."""
+        """Take the newest blocks back, and put one more on another branch, at once or as blocks come: then the chain is shorter
+        for a while. What was in them may come back, or not."""
         depth = min(depth, len(self.blocks) - 1)
         if depth < 1:
             return
@@ -234,8 +237,9 @@ class SimulatedChain:
                 if self._random.random() < 0.75:
                     self.pool.offer(it.tx)
         self._universe.story(f"chain: {depth} blocks reorganised away after {self.head.number}")
-        for _ in range(depth + 1):
-            self.make_block()
+        if self.head.number % SHORTER_AFTER:
+            for _ in range(depth + 1):
+                self.make_block()
 
     def make_block(self) -> Block:
         """The next block, out of the pool."""
