@@ -30,7 +30,7 @@ SETTLE_SECS = 20.0
 
 
 class Mismatches(GhostFleetError):
-    """The log and the chain do not say the same."""
+    """The log and the chain do not say the same, or the log does not verify."""
 
     exit_code = 1
 
@@ -50,8 +50,9 @@ def demo(
         print_json(result)
     else:
         print_line("\n" + _in_words(result))
-    if result["chain"]["mismatches"] or not result["log"]["verified"]:
-        raise Mismatches(f"{result['chain']['mismatches']} differences between log and chain")
+    wrong = _wrong(result)
+    if wrong:
+        raise Mismatches("; ".join(wrong))
 
 
 async def _demo(wallets: int, seconds: float, engine: str, port: int, as_json: bool) -> JsonObject:
@@ -174,6 +175,12 @@ def _ended_by_signals() -> Iterator[asyncio.Event]:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
+
+
+def _wrong(result: JsonObject) -> list[str]:
+    mismatches, verified = result["chain"]["mismatches"], result["log"]["verified"]
+    differences = [f"{mismatches} differences between log and chain"] if mismatches else []
+    return differences + ([] if verified else ["the log does not verify"])
 
 
 def _in_words(result: JsonObject) -> str:

@@ -23,6 +23,24 @@ SHOWN_SECS = 200.0
 CTRL_C = b"\x03"
 TERMINAL = "import os, sys; os.open(os.ttyname(0), os.O_RDWR); os.execv(sys.argv[1], sys.argv[1:])"
 """Run by the leader of a new session: whatever terminal it opens first is its own, with Ctrl-C and all."""
+FORGETFUL = """
+from ghostfleet.store import queries
+
+every = queries.every
+
+async def all_but_one(*asked):
+    kept_back = True
+    async for row in every(*asked):
+        if kept_back and row.status in ("mined", "final"):
+            kept_back = False
+        else:
+            yield row
+
+queries.every = all_but_one
+from ghostfleet.cli.main import entry
+entry()
+"""
+"""The command, with one mined transaction of the log kept from the comparison at the end."""
 
 
 ASKED = set(
@@ -110,6 +128,20 @@ async def test_port_0_takes_a_free_one_and_says_which():
     said = re.search(r"running: http://127\.0\.0\.1:(\d+) answers", out)
     assert said is not None, out
     assert int(said[1]) > 1023
+
+
+@pytest.mark.timeout(600)
+async def test_a_transaction_that_is_missing_in_the_log_ends_it_with_exit_code_1():
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", FORGETFUL, "demo", "--wallets", "3", "--seconds", "4", "--port", "0", "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    out, err = (text.decode() for text in await process.communicate())
+    assert process.returncode == 1, out + err
+    assert json.loads(out.splitlines()[-1])["chain"]["mismatches"] >= 1
+    assert "differences between log and chain" in err
 
 
 @pytest.mark.timeout(600)
