@@ -29,6 +29,8 @@ class Attempt(Protocol):
     def status(self) -> str: ...
     @property
     def block_number(self) -> int | None: ...
+    @property
+    def block_hash(self) -> Hash | None: ...
 
 
 class Mismatch(msgspec.Struct, frozen=True):
@@ -48,11 +50,13 @@ async def reconcile(
     found = await _attempt_differences(signed, chain)
     found += _doubled(signed)
     on_chain = await _transactions_of(wallets, chain)
-    known = {attempt.hash for attempt in signed} | outside
+    known = {attempt.hash: attempt for attempt in signed}
+    strange = outside - known.keys()
     for wallet, seen in on_chain.items():
-        found += [
-            Mismatch(wallet, f"nonce {nonce}, {tx}: on chain, not in the log") for tx, nonce in seen if tx not in known
-        ]
+        for tx, nonce in seen:
+            what = "" if tx in strange else _unlike(known.get(tx), wallet, nonce)
+            if what:
+                found.append(Mismatch(wallet, f"nonce {nonce}, {tx}: {what}"))
         settled = {attempt.nonce for attempt in signed if attempt.wallet == wallet and attempt.status != "open"}
         settled |= {nonce for tx, nonce in seen if tx in outside}
         found += _nonce_differences(wallet, settled, await chain.nonce(wallets[wallet]))
@@ -76,10 +80,21 @@ def _difference(attempt: Attempt, receipt: Receipt | None) -> str:
         return "" if receipt is None else f"{attempt.status} in the log, in block {receipt.block.number} on chain"
     if receipt is None:
         return f"{attempt.status} in the log, not on chain"
-    if receipt.block.number != attempt.block_number:
-        return f"in block {attempt.block_number} in the log, {receipt.block.number} on chain"
+    block = receipt.block
+    if (block.number, block.hash) != (attempt.block_number, attempt.block_hash):
+        told = f"{attempt.block_number} {attempt.block_hash}"
+        return f"in block {told} in the log, {block.number} {block.hash} on chain"
     if receipt.success == (attempt.status == "reverted"):
         return f"{attempt.status} in the log, status {int(receipt.success)} on chain"
+    return ""
+
+
+def _unlike(attempt: Attempt | None, wallet: str, nonce: int) -> str:
+    """What the log has wrong about a transaction that the chain has from this wallet at this nonce."""
+    if attempt is None:
+        return "on chain, not in the log"
+    if (attempt.wallet, attempt.nonce) != (wallet, nonce):
+        return f"nonce {attempt.nonce} of {attempt.wallet} in the log"
     return ""
 
 

@@ -13,7 +13,7 @@ from ghostfleet.devnet.accounts import DEV_CHAIN_ID, DevAccount, dev_accounts
 from ghostfleet.devnet.client import DevnetClient, connected
 from ghostfleet.devnet.embedded import serving
 from ghostfleet.domain.events import Purpose
-from ghostfleet.domain.values import Address, Hash
+from ghostfleet.domain.values import Address, BlockRef, Hash
 from ghostfleet.operations.reconcile import Mismatch, reconcile
 from ghostfleet.store.queries import TransactionRow, TransactionStatus
 from tests.acceptance.agreement import reading
@@ -33,7 +33,7 @@ class Told(msgspec.Struct, kw_only=True):
     """By "<action> <attempt>"."""
     outside: frozenset[Hash] = frozenset()
     names: dict[str, str] = {}
-    """Of what is really on chain or signed: its hash, to the name of its row."""
+    """By hash: of what was really signed, and of the blocks it is in."""
 
     def forge(self, row: str, **fields: Any) -> None:
         self.rows[row] = msgspec.structs.replace(self.rows[row], **fields)
@@ -67,8 +67,11 @@ class Stage:
         **fields: Any,
     ) -> None:
         raw = _raw(OWNERS[action.partition("/")[0]], nonce, **fields)
-        number = await self._mined(raw)
-        self.signed(action, nonce, raw, status=status, purpose=purpose, block_number=number)
+        block = await self._mined(raw)
+        self.told.names[str(block.hash)] = f"block {block.number}"
+        self.signed(
+            action, nonce, raw, status=status, purpose=purpose, block_number=block.number, block_hash=block.hash
+        )
 
     async def strange(self, owner: str, nonce: int, **fields: Any) -> dict[str, Any]:
         """A transaction that is not in the log. Its receipt."""
@@ -92,10 +95,10 @@ class Stage:
             **{"purpose": "action", **fields},
         )
 
-    async def _mined(self, raw: bytes) -> int:
+    async def _mined(self, raw: bytes) -> BlockRef:
         await self._client.call("eth_sendRawTransaction", "0x" + raw.hex())
         receipt = await self._client.call("eth_getTransactionReceipt", str(_hash_of(raw)))
-        return int(receipt["blockNumber"], 16)
+        return BlockRef(int(receipt["blockNumber"], 16), Hash.from_hex(receipt["blockHash"]))
 
 
 @contextlib.asynccontextmanager
@@ -115,7 +118,7 @@ async def told_as_it_is() -> AsyncIterator[Told]:
         await stage.lands("w1/4", 4, "mined")
         await stage.lands("w2/1", 0)
         stage.signed("w2/2", 1)
-        stage.told.names = {str(row.hash): name for name, row in stage.told.rows.items()} | {str(outside): "outside"}
+        stage.told.names |= {str(row.hash): name for name, row in stage.told.rows.items()} | {str(outside): "outside"}
         yield stage.told
 
 

@@ -54,7 +54,7 @@ FORGED: dict[str, tuple[Callable[[Told], object], list[str]]] = {
     ),
     "another block": (
         lambda told: told.forge("w1/4 1", block_number=5),
-        ["w1: nonce 4, <w1/4 1>: in block 5 in the log, 6 on chain"],
+        ["w1: nonce 4, <w1/4 1>: in block 5 <block 6> in the log, 6 <block 6> on chain"],
     ),
     "a success that is told as reverted": (
         lambda told: told.forge("w1/1 1", status="reverted"),
@@ -81,7 +81,22 @@ FORGED: dict[str, tuple[Callable[[Told], object], list[str]]] = {
     ),
     "another nonce": (
         lambda told: told.forge("w1/4 1", nonce=9),
-        ["w1: nonces [4] used on chain only, [9] in the log only"],
+        [
+            "w1: nonce 4, <w1/4 1>: nonce 9 of w1 in the log",
+            "w1: nonces [4] used on chain only, [9] in the log only",
+        ],
+    ),
+    "two nonces that have changed places": (
+        lambda told: (told.forge("w1/1 1", nonce=1), told.forge("w1/2 1", nonce=0)),
+        ["w1: nonce 0, <w1/1 1>: nonce 1 of w1 in the log", "w1: nonce 1, <w1/2 1>: nonce 0 of w1 in the log"],
+    ),
+    "another wallet": (
+        lambda told: told.forge("w2/1 1", wallet="w1"),
+        ["w2: nonce 0, <w2/1 1>: nonce 0 of w1 in the log"],
+    ),
+    "another block of the same number": (
+        lambda told: told.forge("w1/4 1", block_hash=NOWHERE),
+        [f"w1: nonce 4, <w1/4 1>: in block 6 {NOWHERE} in the log, 6 <block 6> on chain"],
     ),
 }
 
