@@ -23,6 +23,7 @@ async def test_work_a_kill_on_a_pause_and_work_again(anvil: Devnet, tmp_path: Pa
         )
         summary = await long_run(fleet, wire, minutes=0.1, kills=1, watch_secs=1.0)
     nothing(summary.differences)
+    assert summary.late_answers == []
     assert (summary.kills, summary.pauses, summary.left_after_a_pause) == (1, 1, 0)
     assert summary.pause_outlived_a_kill
     assert summary.transactions > summary.wallets
