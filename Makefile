@@ -6,10 +6,10 @@ ARGS ?=
 SEEDS ?= 300
 START ?= 1
 SEED ?= 1
-# crashtest, soak and longrun take KILLS, MINUTES and WALLETS; what is left out is each one's own default.
+# crashtest, soak and longrun take KILLS, MINUTES and WALLETS, bench-extract WALLETS; what is left out is each one's own default.
 LENGTH = $(if $(WALLETS),--wallets $(WALLETS)) $(if $(MINUTES),--minutes $(MINUTES))
 
-.PHONY: setup demo test test-long check lint types layers contracts bench sim sim-seed soak crashtest crashtest-money longrun image lock clean
+.PHONY: setup demo test test-long check lint types layers contracts bench bench-extract sim sim-seed soak crashtest crashtest-money longrun image lock clean
 
 setup: $(VENV)/.ready
 
@@ -45,6 +45,9 @@ contracts: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-extract: setup
+	$(BIN)/python -m benchmarks.extract $(if $(WALLETS),--wallets $(WALLETS)) $(ARGS)
 
 sim: setup
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --start $(START) $(ARGS)

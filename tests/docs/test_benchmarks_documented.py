@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import append, end_to_end, replay, signing
+from benchmarks import append, end_to_end, extract, replay, signing
 from benchmarks.__main__ import BENCHMARKS
 from tests.docs.documents import ROOT
 
@@ -28,6 +28,28 @@ def test_every_benchmark_stands_there_with_its_goal_and_no_other() -> None:
 def test_competitors_stand_there() -> None:
     for name in ("web3.py tasks", "viem, batch transport"):
         assert name in DOCUMENT
+
+
+def test_what_an_emergency_may_take_stands_there() -> None:
+    assert (extract.GOAL_SECS, extract.WALLETS) == (120, 1_000)
+    assert "two minutes for 1,000 wallets" in DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("secs", "left", "code"),
+    [(extract.GOAL_SECS, [], 0), (extract.GOAL_SECS + 0.1, [], 1), (1.0, ["w1: 1 wei, 0 of DATA"], 1)],
+)
+def test_an_extraction_that_takes_too_long_or_leaves_something_fails(
+    monkeypatch: pytest.MonkeyPatch, secs: float, left: list[str], code: int
+) -> None:
+    async def measured(wallets: int, profile: Path | None) -> extract.Extracted:
+        return extract.Extracted(wallets=wallets, secs=secs, transactions=9, steps={}, failed=0, left=left)
+
+    monkeypatch.setattr(extract, "measure", measured)
+    monkeypatch.setattr(sys, "argv", ["extract"])
+    with pytest.raises(SystemExit) as ended:
+        extract.main()
+    assert ended.value.code == code
 
 
 @pytest.mark.anvil
