@@ -74,7 +74,7 @@ class Told:
             seed=0,
             observation={},
             profile="p",
-            config_digest="",
+            config_digest=self.state.fleet.config_digest,
             call=Call(to=SOMEBODY),
             spend_wei=7,
             balance_wei=1,
@@ -162,7 +162,8 @@ class Told:
         """The block of its lowest included slot is gone."""
         slot = self.included(name)
         return self.event(
-            ev.TransactionReorged(action_id=slot.action_id, nonce=slot.nonce, hash=slot.attempt.hash), name
+            ev.TransactionReorged(action_id=slot.action_id, nonce=slot.nonce, hash=slot.attempt.hash, block=slot.block),
+            name,
         )
 
     def included(self, name: str = "w") -> Included:
