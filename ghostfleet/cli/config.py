@@ -62,7 +62,7 @@ def diff(
     if new is None and against == FILE:
         raise BadInput("name the new settings file: the one of --config does not differ from itself")
     try:
-        after = load(new or current, options.environ(), in_place_of=current)
+        after = load(new or current, options.environ(), opens=False, in_place_of=current)
     except ConfigInvalid as invalid:
         _refuse(invalid, as_json)
     compared = _compared(context, way, current, after, against, itself=new is None)
@@ -98,7 +98,7 @@ def _compared(
                 after_digest=after.digest,
                 difference=between(answer["settings"], after.redacted),
             )
-    before = load(current, options_of(context).environ())
+    before = load(current, options_of(context).environ(), opens=False)
     return Compared(
         against=FILE,
         where=str(current),

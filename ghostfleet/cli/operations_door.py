@@ -118,7 +118,7 @@ class AloneDoor:
     def plan(self, body: Mapping[str, Any]) -> dict[str, Any]:
         async def plan() -> dict[str, Any]:
             desk = self._running.desk
-            wish = desk.wish(self._wanted(body))
+            wish = desk.wish(self._wanted(body), planned=True)
             return {"kind": wish.kind, "wallets": list(wish.wallets), "plans": await desk.plan(wish)}
 
         return self._do(plan())

@@ -32,12 +32,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             environ["GHOST_FLEET_DRY_RUN"] = "true" if self.dry_run else "false"
         return environ
 
-    def load(self, *, keys: bool = True) -> Loaded:
-        """The settings in force; warnings go to stderr. `keys` is whether the wallets' keys have to be there.
+    def load(self, *, keys: bool = True, opens: bool = True) -> Loaded:
+        """The settings in force; warnings go to stderr. `keys` is whether the wallets' keys have to be there, `opens` whether the
+        password that opens them has to be here too.
 
         Raises ConfigInvalid or NoConfig."""
         environ = self.environ()
-        settings = load(config_path(self.config, environ), environ, keys=keys)
+        settings = load(config_path(self.config, environ), environ, keys=keys, opens=opens)
         for warning in settings.warnings:
             print_warning(warning)
         return settings

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import coincurve
 import typer
 
+from ghostfleet.cli.before_paying import require_files, require_of_service
 from ghostfleet.cli.client import JsonOption, ReasonOption, Way, asking
 from ghostfleet.cli.operations import (
     NotDone,
@@ -59,6 +60,12 @@ def rotate(
     scrypt_n: Annotated[
         int, typer.Option("--scrypt-n", help="Work factor of the new keystores' encryption; small is weak.")
     ] = DEFAULT_SCRYPT_N,
+    keys_may_stay: Annotated[
+        bool,
+        typer.Option(
+            "--keys-may-stay", help="Also where an old keystore cannot be destroyed: the table says so at the end."
+        ),
+    ] = False,
     plan: PlanOption = False,
     yes: YesOption = False,
     reason: ReasonOption = None,
@@ -72,11 +79,15 @@ def rotate(
     if plan:
         return
     confirm(f"Rotate {len(rotation.old)} wallets? Their keystores will be destroyed.", yes)
+    require_files(
+        loaded, rotation, options_of(context).environ(), begun=read(out) is not None, keys_may_stay=keys_may_stay
+    )
     rotation = begun(out, rotation)
     fresh = _generated(loaded, out, rotation, scrypt_n)
     print_notice(f"{len(fresh)} new wallets in {out}")
     why = reason or rotation.reason
     with door(context, way) as service:
+        _require_what_follows(context, service, loaded, out, rotation, fresh, keys_may_stay)
         _funded(service, loaded, rotation, fresh, why, quiet=as_json)
         _in_use(context, service, loaded, out, fresh)
         emptied = _emptied(service, rotation, why, quiet=as_json)
@@ -144,7 +155,7 @@ def _generated(loaded: Loaded, out: Path, rotation: Rotation, scrypt_n: int) -> 
                 password=password,
                 new_password=False,
                 password_file=place,
-                relative_to=None,
+                relative_to=_base(loaded, out),
                 scrypt_n=scrypt_n,
             )
             generate(plan, lambda: Secret(coincurve.PrivateKey().secret))
@@ -152,6 +163,12 @@ def _generated(loaded: Loaded, out: Path, rotation: Rotation, scrypt_n: int) -> 
             fresh[table["id"]] = table["address"]
     assert len(fresh) == len(rotation.old)
     return fresh
+
+
+def _base(loaded: Loaded, out: Path) -> Path | None:
+    """Files below the settings' folder are named from there, so that the folder may be mounted at another place."""
+    folder = loaded.path.absolute().parent
+    return folder if out.absolute().is_relative_to(folder) else None
 
 
 def _password(out: Path) -> tuple[Secret, Path | None]:
@@ -163,6 +180,23 @@ def _password(out: Path) -> tuple[Secret, Path | None]:
     if not file.exists():
         write_private(file, secrets.token_urlsafe(32).encode() + b"\n")
     return read_password(PasswordSource(PasswordPlace.FILE, str(file)), os.environ), file.absolute()
+
+
+def _require_what_follows(
+    context: typer.Context,
+    service: OperationsDoor,
+    loaded: Loaded,
+    out: Path,
+    rotation: Rotation,
+    fresh: Mapping[str, str],
+    keys_may_stay: bool,
+) -> None:
+    """Before anything is paid: the settings with the new wallets would load, and the service can do its part."""
+    text = _with_new(loaded.path.read_text(encoding="utf-8"), out, fresh)
+    editing.require_replaceable(loaded.path, text, options_of(context).environ())
+    there = {name: file for name, file in rotation.keyfiles.items() if Path(file).exists()}
+    if there and not keys_may_stay:
+        require_of_service(service.plan({"kind": "destroy", "destroy": {"keyfiles": there}})["plans"])
 
 
 def _funded(
@@ -186,16 +220,22 @@ def _in_use(
     context: typer.Context, service: OperationsDoor, loaded: Loaded, out: Path, fresh: Mapping[str, str]
 ) -> None:
     """The new wallets stand in the settings, and the service has read them."""
-    text = loaded.path.read_text(encoding="utf-8")
-    missing = set(fresh) - set(editing.wallet_ids(text))
-    if missing:
-        for directory in sorted(it for it in out.iterdir() if (it / WALLETS_TOML).is_file()):
-            tables = (directory / WALLETS_TOML).read_text(encoding="utf-8")
-            if any(name in missing for name in editing.wallet_ids(tables)):
-                text = editing.append(text, tables)
+    before = loaded.path.read_text(encoding="utf-8")
+    text = _with_new(before, out, fresh)
+    if text != before:
         editing.replace_file(loaded.path, text, options_of(context).environ(), _backup(loaded, out, "before"))
         print_notice(f"{len(fresh)} new wallets stand in {loaded.path}")
     service.reload()
+
+
+def _with_new(text: str, out: Path, fresh: Mapping[str, str]) -> str:
+    """The settings with the new wallets in them, those that stand there already once."""
+    missing = set(fresh) - set(editing.wallet_ids(text))
+    for directory in sorted(it for it in out.iterdir() if (it / WALLETS_TOML).is_file()):
+        tables = (directory / WALLETS_TOML).read_text(encoding="utf-8")
+        if any(name in missing for name in editing.wallet_ids(tables)):
+            text = editing.append(text, tables)
+    return text
 
 
 def _emptied(service: OperationsDoor, rotation: Rotation, why: str, *, quiet: bool) -> dict[str, Any]:

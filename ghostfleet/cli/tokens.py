@@ -120,6 +120,6 @@ def _asked(
     except (ServiceUnreachable, NoInterface) as nobody:
         if way.url is not None:
             raise
-        loaded = options_of(context).load()
+        loaded = options_of(context).load(keys=False)
         print_warning(f"{nobody}; the log itself is asked")
     return alone(loaded)

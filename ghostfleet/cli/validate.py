@@ -31,7 +31,7 @@ def validate(
     settings: Loaded | None = None
     problems: tuple[Problem, ...] = ()
     try:
-        settings = load(path, environ)
+        settings = load(path, environ, opens=deep)
         if deep:
             asyncio.run(_open_keys(settings, environ))
     except ConfigInvalid as error:

@@ -102,7 +102,7 @@ def list_wallets(
     context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 ) -> None:
     """The wallets of the settings file, without asking the service."""
-    settings = options_of(context).load()
+    settings = options_of(context).load(opens=False)
     rows = []
     for wallet in settings.wallets:
         kind = KEY_WORDS[type(wallet.key)]

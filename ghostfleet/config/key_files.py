@@ -27,30 +27,39 @@ from ghostfleet.keys.kms import KmsPlace
 from ghostfleet.keys.opening import HEX_KEY, key_in
 from ghostfleet.keys.passwords import (
     CREDENTIALS_VARIABLE,
+    DEFAULT_CREDENTIAL,
     PASSWORD_VARIABLE,
     PasswordPlace,
     PasswordSource,
     PasswordUnusable,
     credential_path,
     default_source,
+    inside_a_unit,
     read_password,
     seen_by_others,
+    where_it_is,
 )
 from ghostfleet.keys.secret import Secret
 from ghostfleet.keys.web3signer import RemotePlace, RemoteUnusable, tls_of
 
 
 class KeyFiles:
-    """Finds and checks the keys of the wallets, each file once. `directory` is what relative paths start from."""
+    """Finds and checks the keys of the wallets, each file once. `directory` is what relative paths start from. Without `opens`
+    nobody will open them here, and a password that only the service's unit has is no problem but a warning."""
 
-    def __init__(self, shape: Shape, config: Path, environ: Mapping[str, str], directory: Path) -> None:
+    def __init__(
+        self, shape: Shape, config: Path, environ: Mapping[str, str], directory: Path, *, opens: bool = True
+    ) -> None:
         self._shape = shape
         self._config = config
         self._directory = directory
         self._environ = environ
+        self._opens = opens
+        self.warnings: list[str] = []
         self._passwords: dict[PasswordSource, bool] = {}
         self._shared: PasswordSource | None = None
         self._shared_missing_reported = False
+        self._by_default = False
         self._kms = _kms_place(KmsSettings())
         self._remote: RemotePlace | None = None
         self._remote_missing_reported = False
@@ -82,16 +91,14 @@ class KeyFiles:
         elif settings.credential is not None:
             path = credential_path(self._environ, settings.credential)
             if path is None:
-                self._shape.report(
-                    ("keys", "credential"),
-                    f"there is no ${CREDENTIALS_VARIABLE}",
-                    "run under a systemd unit with LoadCredential=, or give a password_file",
-                )
-                self._shared_missing_reported = True
+                self._shared = PasswordSource(PasswordPlace.UNIT, settings.credential)
                 return
             self._shared = PasswordSource(PasswordPlace.CREDENTIAL, str(path))
         else:
             self._shared = default_source(self._environ)
+            if self._shared is None and not inside_a_unit(self._environ):
+                self._shared = PasswordSource(PasswordPlace.UNIT, DEFAULT_CREDENTIAL)
+                self._by_default = True
             return
         key = given[0]
         self._usable(self._shared, ("keys", key))
@@ -197,18 +204,41 @@ class KeyFiles:
             password = PasswordSource(PasswordPlace.FILE, str(self.resolve(wallet.password_file)))
             if not self._usable(password, (*path, "password_file")):
                 return None
+        if password is None or password.place is PasswordPlace.UNIT:
+            self._report_no_password(password)
         if password is None:
-            self._report_no_password()
             return None
         return KeystoreFile(file, password)
 
-    def _report_no_password(self) -> None:
-        if not self._shared_missing_reported:
-            self._shared_missing_reported = True
+    def _report_no_password(self, of_the_unit: PasswordSource | None) -> None:
+        """Once: a problem for who opens keystores, and everywhere inside a unit; a warning for who only looks from outside."""
+        if self._shared_missing_reported:
+            return
+        self._shared_missing_reported = True
+        if of_the_unit is None:
             self._shape.report(
                 ("keys", "password_file"),
                 "there are keystores and no password for them",
                 f"give a password_file, or set {PASSWORD_VARIABLE}",
+            )
+        elif not self._opens:
+            also = f", {PASSWORD_VARIABLE} is not set" if self._by_default else ""
+            self.warnings.append(
+                f"the keystores' password is not here{also}: the settings leave it to a credential of systemd's, which only the"
+                " service's unit has; it was not looked at, and what opens keys has to run there (docs/deploy.md)"
+            )
+        elif self._by_default:
+            self._shape.report(
+                ("keys", "password_file"),
+                "there are keystores and no password for them",
+                f"give a password_file, or set {PASSWORD_VARIABLE}; is it the unit's credential {DEFAULT_CREDENTIAL}? "
+                + where_it_is(DEFAULT_CREDENTIAL, self._config),
+            )
+        else:
+            self._shape.report(
+                ("keys", "credential"),
+                f"there is no ${CREDENTIALS_VARIABLE}: a credential is only there in a unit that loads it",
+                where_it_is(of_the_unit.where, self._config),
             )
 
     def _usable(self, source: PasswordSource, path: tuple[str, ...]) -> bool:

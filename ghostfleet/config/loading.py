@@ -40,11 +40,13 @@ def load(
     plugin_models: Mapping[str, type[BaseModel]] | None = None,
     *,
     keys: bool = True,
+    opens: bool = True,
     in_place_of: Path | None = None,
 ) -> Loaded:
     """Read, override, check and resolve. `plugin_models` replaces the installed plugins (tests). Without `keys` no wallet has
-    one, and nothing is said about them: for whoever only looks. Relative paths start where the file is, or where the one is
-    that it is to stand `in_place_of`.
+    one, and nothing is said about them: for whoever only looks. Without `opens` they are checked, and that their password is a
+    credential which only the service's unit has is a warning: for whoever opens none. Relative paths start where the file is, or
+    where the one is that it is to stand `in_place_of`.
 
     Raises ConfigInvalid with every problem; nothing else, whatever the file's bytes are."""
     table, place = read_table(path), (in_place_of or path).absolute()
@@ -59,7 +61,7 @@ def load(
     plugins = _section(shape, "plugins", settings.PluginsSettings)
     tables = read_plugin_tables(shape, plugins.enabled, installed) if plugins is not None else ()
     check_wallets(shape, plugins.enabled if plugins is not None else None)
-    key_files = KeyFiles(shape, path, environ, place.parent)
+    key_files = KeyFiles(shape, path, environ, place.parent, opens=opens)
     found_keys: dict[int, KeySource | None] = {}
     treasury_key: KeySource | None = None
     treasury_section = _section(shape, "treasury", settings.TreasurySettings)
@@ -217,7 +219,7 @@ def redacted_settings(shape: Shape, profiles: Mapping[str, Profile]) -> JsonObje
 
 
 def _warnings(key_files: KeyFiles, wallets: tuple[loaded.Wallet, ...], environ: Mapping[str, str]) -> list[str]:
-    warnings = suspicious_variables(environ)
+    warnings = suspicious_variables(environ) + key_files.warnings
     if key_files.inline:
         count = "1 wallet has its" if key_files.inline == 1 else f"{key_files.inline} wallets have their"
         warnings.append(f"{count} private key in the settings file: for development only, use keystores (keyfile)")

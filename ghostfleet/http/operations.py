@@ -79,9 +79,11 @@ async def start(ask: Ask) -> Response:
 async def plan(ask: Ask) -> Response:
     """What an operation would find now. Nothing is recorded or sent."""
     asked = read_command_body(ask.body, Asked, EXPECTED)
+    if asked.kind == "destroy" and ask.caller.role != "operator":
+        raise Problem(403, "whether files of this machine are there is told to an operator only")
     desk = desk_of(ask)
     try:
-        wish = desk.wish(asked.wanted())
+        wish = desk.wish(asked.wanted(), planned=True)
     except BadWish as problem:
         raise Problem(409, str(problem)) from None
     plans = await desk.plan(wish)

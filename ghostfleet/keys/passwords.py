@@ -25,10 +25,12 @@ class PasswordPlace(StrEnum):
     FILE = "file"
     ENVIRONMENT = "environment"
     CREDENTIAL = "credential"
+    UNIT = "unit"
+    """A credential of systemd's that is not here: only the unit of the service has it."""
 
 
 class PasswordSource(msgspec.Struct, frozen=True):
-    """Where a password is, not the password: `where` is a path or the name of a variable."""
+    """Where a password is, not the password: `where` is a path, the name of a variable, or of the credential of a unit."""
 
     place: PasswordPlace
     where: str
@@ -44,6 +46,21 @@ def default_source(environ: Mapping[str, str]) -> PasswordSource | None:
     return None
 
 
+def inside_a_unit(environ: Mapping[str, str]) -> bool:
+    """Whether there is a place for credentials at all: a unit of systemd's has one, and the container of the image."""
+    return bool(environ.get(CREDENTIALS_VARIABLE))
+
+
+def where_it_is(name: str, config: Path) -> str:
+    """The line that runs a command where the credential is. Another name than the usual one may be the password by mistake."""
+    shown = name if name == DEFAULT_CREDENTIAL else "NAME"
+    return (
+        "run it where that is: `systemd-run --pipe --wait --collect --uid=ghost-fleet -p UMask=0077"
+        f" -p LoadCredentialEncrypted={shown}:/etc/ghost-fleet/{shown}.cred"
+        f" /opt/ghost-fleet/bin/ghost-fleet --config {config.absolute()} COMMAND` as root (docs/deploy.md)"
+    )
+
+
 def credential_path(environ: Mapping[str, str], name: str) -> Path | None:
     """The file systemd made for LoadCredential=name, or None outside of such a unit."""
     directory = environ.get(CREDENTIALS_VARIABLE)
@@ -52,6 +69,10 @@ def credential_path(environ: Mapping[str, str], name: str) -> Path | None:
 
 def read_password(source: PasswordSource, environ: Mapping[str, str]) -> Secret:
     """The password; one trailing line break of a file does not belong to it. Raises PasswordUnusable."""
+    if source.place is PasswordPlace.UNIT:
+        raise PasswordUnusable(
+            "the keystores' password is a credential that only the service's unit has (docs/deploy.md)"
+        )
     if source.place is PasswordPlace.ENVIRONMENT:
         value = environ.get(source.where, "").encode("utf-8", "surrogateescape")
     else:
@@ -73,7 +94,7 @@ def describe(source: PasswordSource) -> str:
     if source.place is PasswordPlace.ENVIRONMENT:
         usual = source.where == PASSWORD_VARIABLE  # any other name may be the password itself, put there by mistake
         return f"in {PASSWORD_VARIABLE}" if usual else "in the environment variable that the settings name"
-    return f"{source.place} {source.where}"
+    return "in a credential of the unit" if source.place is PasswordPlace.UNIT else f"{source.place} {source.where}"
 
 
 def seen_by_others(path: Path) -> str | None:

@@ -1,7 +1,7 @@
 """Where operations are asked for: started or continued, looked at, given up. For HTTP and for the command line alike."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from ghostfleet.keys.addresses import checksummed
 from ghostfleet.keys.keyring import SigningKey, signing_key
 from ghostfleet.keys.keystore import KeystoreUnusable, open_keystore, read_keystore
 from ghostfleet.keys.secret import Secret
+from ghostfleet.operations.destroy import why_it_would_stay
 from ghostfleet.operations.runner import PLANS_AT_ONCE, OperationRunner, summary_of
 from ghostfleet.operations.wishes import (
     BadWish,
@@ -74,8 +75,8 @@ class OperationDesk:
         self._runner = runner
         self._lending = lending
 
-    def wish(self, asked: Extraction | Funding | Cancellation | Destruction) -> Wish:
-        """The checked wish. Raises BadWish."""
+    def wish(self, asked: Extraction | Funding | Cancellation | Destruction, *, planned: bool = False) -> Wish:
+        """The checked wish; one that is only `planned` may be about what has yet to come. Raises BadWish."""
         state, plugins = self._world.state, self._world.plugins
         match asked:
             case Extraction():
@@ -85,7 +86,7 @@ class OperationDesk:
             case Cancellation():
                 return cancellation(state, asked)
             case Destruction():
-                return destruction(state, asked)
+                return destruction(state, asked, planned=planned)
 
     async def start(self, command: AdminCommand, wish: Wish, keyfile: Keyfile | None = None) -> Begun:
         """Start it, or go on with the same wish that is open. Raises NotNow, BadWish in a dry run or for a wrong key.
@@ -144,12 +145,21 @@ class OperationDesk:
     async def plan(self, wish: Wish) -> dict[str, JsonObject]:
         """What it would find at each wallet now. Recorded nowhere."""
         names = [name for name in wish.wallets if name in self._world.state.wallets]
+        if wish.kind == "destroy":
+            return await asyncio.to_thread(self._what_would_stay, names, wish.params["keyfiles"])
         plans: dict[str, JsonObject] = {}
         for start in range(0, len(names), PLANS_AT_ONCE):
             chunk = names[start : start + PLANS_AT_ONCE]
             found = await asyncio.gather(*(self._runner.plan_of(wish.kind, name) for name in chunk))
             plans |= dict(zip(chunk, found, strict=True))
         return plans
+
+    def _what_would_stay(self, names: Sequence[str], keyfiles: Mapping[str, str]) -> dict[str, JsonObject]:
+        """`stays` is why the keystore could not be destroyed by this process, empty where nothing is in the way."""
+        wallets = self._world.state.wallets
+        return {
+            name: {"stays": why_it_would_stay(Path(keyfiles[name]), wallets[WalletId(name)].address)} for name in names
+        }
 
     def open(self) -> list[JsonObject]:
         """Every open operation."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.domain.operation import NATIVE
-from ghostfleet.domain.values import JsonObject
+from ghostfleet.domain.values import Address, JsonObject
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.duties import Done, Later, Wish
 from ghostfleet.engine.signing import GIVEAWAY_GAS
@@ -90,6 +90,21 @@ class DestroyDuty:
         dust_wei = GIVEAWAY_GAS * fees.max_fee_wei
         rest = [f"{amount} {asset}" for asset, amount in left.items() if amount > (dust_wei if asset == NATIVE else 0)]
         return f"not empty at finality: {', '.join(rest)}; extract it first" if rest else ""
+
+
+def why_it_would_stay(keyfile: Path, address: Address) -> str:
+    """What would keep this process from destroying the keystore, as far as that can be seen beforehand; empty for nothing."""
+    try:
+        if not keyfile.exists():
+            return f"{keyfile} is not there"
+        if read_keystore(keyfile).address != address:
+            return f"{keyfile} does not say whose key it holds"
+    except KeystoreUnusable as problem:
+        return str(problem)
+    except OSError as problem:
+        return f"{keyfile}: {problem.strerror}"
+    closed = next((path for path in (keyfile.parent, keyfile) if not os.access(path, os.W_OK)), None)
+    return f"{closed} cannot be written" if closed is not None else ""
 
 
 def destroy(keyfile: Path, wallet: Wallet) -> str:

@@ -49,16 +49,23 @@ def begun(directory: Path, wanted: Rotation) -> Rotation:
     file = directory / PLAN_FILE
     known = read(directory)
     if known is None:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial = file.with_suffix(".partial")
-        partial.write_bytes(encode_json(wanted))
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(file)
+        try:
+            _write(file, wanted)
+        except OSError as problem:
+            raise BadInput(f"{problem.filename or directory} cannot be written: {problem.strerror}") from None
         return wanted
     if set(known.old) != set(wanted.old):
         raise OtherRotation(f"{file} is a rotation of {_some(known.old)}, not of {_some(wanted.old)}")
     return known
+
+
+def _write(file: Path, wanted: Rotation) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    partial = file.with_suffix(".partial")
+    partial.write_bytes(encode_json(wanted))
+    with partial.open("rb") as written:
+        os.fsync(written.fileno())
+    partial.replace(file)
 
 
 def read(directory: Path) -> Rotation | None:

@@ -126,13 +126,13 @@ def cancellation(state: State, asked: Cancellation) -> Wish:
     return Wish(kind="cancel", wallets=wallets, params={"destinations": []})
 
 
-def destruction(state: State, asked: Destruction) -> Wish:
-    """Raises BadWish for a wallet that still acts."""
+def destruction(state: State, asked: Destruction, *, planned: bool = False) -> Wish:
+    """Raises BadWish for a wallet that still acts, unless it is only `planned`."""
     wallets = _wallets(state, tuple(asked.keyfiles)) if asked.keyfiles else ()
     if not wallets:
         raise BadWish("no keystores named: give them by wallet id")
     for name in wallets:
-        if not state.wallets[name].retired:
+        if not planned and not state.wallets[name].retired:
             raise BadWish(f"{name} is in use: extract it with --retire, or take it out of the settings, first")
         if not asked.keyfiles[name].startswith("/"):
             raise BadWish(f"{name}: {asked.keyfiles[name]} is no absolute path")

@@ -13,7 +13,7 @@ from ghostfleet import assembly, systemd
 from ghostfleet.cli import main
 from ghostfleet.config.environment import DEFAULT_PATHS
 from ghostfleet.errors import BadInput, StopService
-from ghostfleet.keys.passwords import DEFAULT_CREDENTIAL
+from ghostfleet.keys.passwords import DEFAULT_CREDENTIAL, where_it_is
 
 UNIT = Path(__file__).parents[2] / "deploy" / "ghost-fleet.service"
 MOST_EXPOSED = 1.1
@@ -71,6 +71,24 @@ def test_the_password_is_a_credential_of_the_name_that_the_service_looks_for() -
 )
 def test_it_is_shut_in(line: str) -> None:
     assert f"\n{line}\n" in UNIT.read_text()
+
+
+@pytest.mark.skipif(shutil.which("systemd-run") is None, reason="systemd is not installed")
+def test_what_opens_keys_outside_of_it_gets_the_same_credential_from_systemd(tmp_path: Path) -> None:
+    """The line that the runbook prints and the program says: options of systemd-run, properties that a unit may have, this unit's
+    credential, user and program."""
+    line = where_it_is(DEFAULT_CREDENTIAL, Path(settings()["ExecStart"][0].split()[2]))
+    words = re.search(r"`(.*) COMMAND`", line)
+    assert words is not None
+    assert words[1] in " ".join((UNIT.parents[1] / "RUNBOOK.md").read_text().split())
+    _, *options = words[1].split(" /opt/")[0].split()
+    properties = [options[at + 1] for at, it in enumerate(options) if it == "-p"]
+    told = subprocess.run(["systemd-run", "--help"], capture_output=True, text=True).stdout
+    assert [it for it in options if it.startswith("--") and it.split("=")[0] not in told] == []
+    assert f"LoadCredentialEncrypted={settings()['LoadCredentialEncrypted'][0]}" in properties
+    assert f"UMask={settings()['UMask'][0]}" in properties
+    assert f"--uid={settings()['User'][0]}" in options
+    assert words[1].split()[-3:] == settings()["ExecStart"][0].split()[:3]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")

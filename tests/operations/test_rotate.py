@@ -1,5 +1,6 @@
 """MP-004: new keys in the place of old ones; the old ones are destroyed only once they are proven empty, whatever is killed."""
 
+import os
 import signal
 import tomllib
 from pathlib import Path
@@ -85,3 +86,61 @@ async def test_a_key_whose_wallet_is_not_empty_is_kept(fleet: MoneyFleet):
     assert row["destroyed"] is False
     assert "not empty at finality" in row["remarks"][0]
     assert Path(keyfile).exists()
+
+
+async def test_nothing_is_paid_where_what_follows_would_fail_and_the_same_command_goes_on(fleet: MoneyFleet):
+    """A wallet that is not rotated has no keystore any more, so the settings cannot be replaced; the treasury keeps its money."""
+    keystore = fleet.directory / "keystores" / "wallet-003.json"
+    async with fleet.service() as service:
+        await service.ready()
+        keystore.rename(keystore.with_suffix(".away"))
+        held = await fleet.data(TREASURY)
+        refused = await fleet.run(*rotate(fleet), url=service.url)
+        assert (refused.code, "wallet-003" in refused.err) == (2, True), refused.err
+        assert await fleet.recorded(ev.OperationStarted) == []
+        assert await fleet.data(TREASURY) == held
+        keystore.with_suffix(".away").rename(keystore)
+        done = await fleet.run(*rotate(fleet), url=service.url)
+        assert done.code == 0, done.err
+
+
+async def test_nothing_is_paid_where_the_service_could_not_destroy_the_old_keys(fleet: MoneyFleet):
+    """What the service does not see is not there for it; and what another user owns would have another owner afterwards."""
+    keystore = fleet.directory / "keystores" / "wallet-001.json"
+    async with fleet.service() as service:
+        await service.ready()
+        plan = await service.post(
+            "/admin/operations/plan",
+            kind="destroy",
+            destroy={"keyfiles": {"wallet-001": str(keystore), "wallet-002": "/no"}},
+        )
+        assert plan["plans"] == {"wallet-001": {"stays": ""}, "wallet-002": {"stays": "/no is not there"}}
+        keystore.unlink()
+        refused = await fleet.run(*rotate(fleet), url=service.url)
+        assert (refused.code, str(keystore) in refused.err) == (2, True), refused.err
+        assert await fleet.recorded(ev.OperationStarted) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+async def test_another_user_than_the_keystores_is_refused_before_anything_is_paid(fleet: MoneyFleet):
+    os.chown(fleet.directory / "keystores" / "wallet-001.json", 10001, 10001)
+    refused = await fleet.run(*rotate(fleet))
+    assert (refused.code, "sudo -u '#10001'" in refused.err) == (2, True), refused.err
+    assert not (fleet.directory / "rotation").exists()
+
+
+async def test_where_the_password_is_a_credential_of_the_service_a_shell_rotates_all_the_same(fleet: MoneyFleet):
+    """As under deploy/ghost-fleet.service: the command has no password of the old keystores, and needs none."""
+    credentials = fleet.directory / "credentials"
+    credentials.mkdir()
+    (fleet.directory / "keystore-password").rename(credentials / "keystore-password")
+    fleet.edit_config(('password_file = "keystore-password"', 'credential = "keystore-password"'))
+    fleet.variables = {"CREDENTIALS_DIRECTORY": str(credentials)}
+    async with fleet.service() as service:
+        fleet.variables = {}
+        await service.ready()
+        done = await fleet.run(*rotate(fleet), url=service.url)
+        assert done.code == 0, done.err
+        await fleet.acted(1, wallets=list(answer(done)["new"]))
+    refused = await fleet.run("extract-all", "--to", TREASURY, "--yes", "--json")
+    assert (refused.code, "`systemd-run --pipe" in refused.err) == (2, True), refused.err

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A stand-in for docker, systemctl and journalctl where there is no engine: what it starts, stops and shows is the real service.
+"""A stand-in for docker, systemctl, systemd-run and journalctl where there is no engine: what it starts, stops and shows is the
+real service.
 
 The name says which of them is called. `$RUNBOOK_ENGINE` is its folder: a file for each container, with its process and its
 output, and the programs that stand for images. A unit of systemd is a container of its name. It refuses what an engine refuses:
@@ -11,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -185,8 +187,21 @@ def in_control(verb: str, name: str) -> None:
     assert verb in ("stop", "restart", "kill", "start", "reload", "status"), verb
 
 
+def in_a_unit_of_its_own(words: list[str]) -> None:
+    """A program with a folder of credentials, which is gone with it."""
+    options, command = parted(words, values={"-p"})
+    assert {"--pipe", "--wait", "--collect", "--uid=ghost-fleet"} <= set(options), options
+    properties = dict(word.split("=", 1) for word in options["-p"])
+    name, file = properties["LoadCredentialEncrypted"].split(":")
+    with tempfile.TemporaryDirectory(dir=PLACE) as credentials:
+        Path(credentials, name).write_bytes(Path(file).read_bytes())
+        sys.exit(subprocess.run(command, env=os.environ | {"CREDENTIALS_DIRECTORY": credentials}).returncode)
+
+
 def main() -> None:
     program, (verb, *words) = Path(sys.argv[0]).name, sys.argv[1:]
+    if program == "systemd-run":
+        in_a_unit_of_its_own(sys.argv[1:])
     if program == "journalctl":
         options, _ = parted([verb, *words])
         show(options["-u"])

@@ -32,6 +32,10 @@ WITHOUT_AN_ENGINE = {
     "systemctl status ghost-fleet": "whether the process runs; the unit itself: tests/deploy/test_unit_file.py",
     "systemctl restart ghost-fleet": "SIGTERM, and the process again",
     "systemctl reload ghost-fleet": "SIGHUP, as the unit's ExecReload has it",
+    "systemd-run --pipe --wait --collect --uid=ghost-fleet -p UMask=0077"
+    " -p LoadCredentialEncrypted=keystore-password:/etc/ghost-fleet/keystore-password.cred"
+    " /opt/ghost-fleet/bin/ghost-fleet --config /etc/ghost-fleet/config.toml validate --deep": "the program, with a folder of"
+    " credentials that nobody else has; what systemd makes of the options: tests/deploy/test_unit_file.py",
     # As ordered:
     "docker rm ghost-fleet": "a container that is stopped",
     "docker run -d --name ghost-fleet-new \\\n"
@@ -40,7 +44,8 @@ WITHOUT_AN_ENGINE = {
     "docker run -d --name ghost-fleet ghost-fleet:previous": "starts release 0.1.0; a real one would find no settings without "
     "its mounts, which is why the runbook names them",
 }
-"""docker and systemctl have nobody to talk to where this is tested: `engine.py` is called instead. What that does and checks."""
+"""docker, systemctl and systemd-run have nobody to talk to where this is tested: `engine.py` is called instead. What that does
+and checks."""
 
 NOT_RUN = {
     "git pull": "would change the checkout that is being tested, over a network",
@@ -58,5 +63,8 @@ WRITTEN_OTHERWISE = {
     "0xSAFE_ADDRESS": "an address",
     "gf_...": "the token that is made there",
     "/path/to/config.toml": "the settings of this fleet",
+    "--config /etc/ghost-fleet/config.toml": "the settings of this fleet",
+    "/etc/ghost-fleet/keystore-password.cred": "the password as it is: nothing here decrypts",
+    "/opt/ghost-fleet/bin/ghost-fleet": "the program of this checkout",
 }
 """Texts that stand for something of the operator's own, and for what here."""

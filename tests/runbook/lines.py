@@ -13,9 +13,8 @@ ROOT = Path(__file__).parents[2]
 RUNBOOK = ROOT / "RUNBOOK.md"
 AS_ORDERED = Path(__file__).with_name("as_ordered.txt")
 """The runbook that the product was ordered with: its printed lines have to keep working."""
-PROGRAMS = (
-    "ghost-fleet|docker|systemctl|journalctl|curl|cast|git|cp|cat|df|free|mount|export|cd|for|sqlite3|fuser|kill|make"
-)
+SERVICE = "ghost-fleet|docker|systemctl|systemd-run|journalctl"
+PROGRAMS = f"{SERVICE}|curl|cast|git|cp|cat|df|free|mount|export|cd|for|sqlite3|fuser|kill|make"
 HEADING = re.compile(r"^#{2,3} (.+)$", re.MULTILINE)
 CODE = re.compile(r"^ *```bash\n(?P<block>.*?)^ *```$|(?<!`)`(?P<inline>[^`\n]+)`(?!`)", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(rf"(?:{PROGRAMS}|\./\S+|scripts/\S+) \S")

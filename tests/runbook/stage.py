@@ -72,6 +72,11 @@ class Stage:
         return self.folder / "config" / "production.toml"
 
     @property
+    def password(self) -> Path:
+        """Of the keystores."""
+        return self.folder / "config" / "keystore-password"
+
+    @property
     def url(self) -> str:
         return f"http://localhost:{self.port}"
 
@@ -101,7 +106,7 @@ class Stage:
         (config / "config.toml").unlink()
         for name in ("scripts", "deploy", "Dockerfile"):
             (self.folder / name).symlink_to(ROOT / name)
-        for name in ("docker", "systemctl", "journalctl"):
+        for name in ("docker", "systemctl", "systemd-run", "journalctl"):
             (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {programs / "as" / name} "$@"\n')
             (programs / "as").mkdir(exist_ok=True)
             (programs / "as" / name).symlink_to(ENGINE)
@@ -234,6 +239,9 @@ class Stage:
             "rotate --count 2": "rotate --count 2 --scrypt-n 2",
             "0xSAFE_ADDRESS": SAFE,
             "/path/to/config.toml": str(self.settings),
+            "--config /etc/ghost-fleet/config.toml": f"--config {self.settings}",
+            "/etc/ghost-fleet/keystore-password.cred": str(self.password),
+            "/opt/ghost-fleet/bin/ghost-fleet": str(GHOST_FLEET),
         } | self.texts
         assert set(known) <= set(WRITTEN_OTHERWISE)
         for old, new in known.items():

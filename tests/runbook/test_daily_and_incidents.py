@@ -24,6 +24,7 @@ def test_before_anything_else(stage: Stage) -> None:
         stage.texts["gf_..."] = made.out.split("token: ")[1].split()[0]
         stage.running_again()
         assert stage.run(token).code == 0
+        step("systemd-run")
         stage.quiet()
         step("ghost-fleet doctor")
     stage.run_quietly("ghost-fleet admin token revoke on-call")

@@ -16,7 +16,7 @@ WALKED = {
 }
 TEXTS = {document: [line.text for found in procedures(document).values() for line in found] for document in WALKED}
 EVERY_LINE = [*TEXTS[RUNBOOK], *TEXTS[AS_ORDERED]]
-NEEDS_AN_ENGINE = ("docker ", "systemctl ", "journalctl ")
+NEEDS_AN_ENGINE = ("docker ", "systemctl ", "systemd-run ", "journalctl ")
 NUMBER = re.compile(r"\b(?:IR|MP|EP)-\d{3}\b")
 
 

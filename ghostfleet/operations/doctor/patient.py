@@ -60,7 +60,7 @@ def admitted(
     loaded: Loaded | None = None
     problems: tuple[Problem, ...] = ()
     try:
-        loaded = load(path, environ)
+        loaded = load(path, environ, opens=False)
     except ConfigInvalid as invalid:
         problems = invalid.problems
     return Patient(

@@ -241,3 +241,12 @@ async def test_roles_hold_for_every_route(log: Any) -> None:
                     assert (status in (401, 403)) is not may, (method, path, role, status)
                     seen += 1
         assert seen >= 9 * 3
+
+
+async def test_a_viewer_does_not_learn_from_a_plan_which_files_there_are(log: Any) -> None:
+    """This service has no chain, which is what an operator hears."""
+    async with running(log, admin_settings(tokens=TOKENS)) as fleet:
+        body = {"kind": "destroy", "destroy": {"keyfiles": {"wallet-001": "/etc/shadow"}}}
+        for token, status in ((VIEWER, 403), (OPERATOR, 409)):
+            headers = {"Authorization": f"Bearer {token}"}
+            assert (await fleet.post("/admin/operations/plan", json=body, headers=headers))[0] == status

@@ -10,12 +10,17 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import coincurve
 import pytest
 from aiohttp import web
 from ledger_node import HEAD, LedgerNode, ledger_node
 
 from ghostfleet.config.partial import Partly
+from ghostfleet.keys.addresses import address_of, checksummed
+from ghostfleet.keys.keystore import write_keystore
+from ghostfleet.keys.secret import Secret
 from ghostfleet.operations.doctor import chain, examination, log, machine
+from ghostfleet.operations.doctor.backups import backups
 from ghostfleet.operations.doctor.examination import examine
 from ghostfleet.operations.doctor.finding import Finding
 from ghostfleet.operations.doctor.patient import Patient, admitted
@@ -238,3 +243,22 @@ async def test_a_service_that_runs_says_itself_why_it_is_not_ready(
         told = [(it.name, it.colour, it.told) for it in (found if isinstance(found, list) else [found])]
         runs = ("service", "green", "runs: process 1 writes the log, and answers")
         assert told == [runs, *([("readiness", "yellow", said)] if said else [])]
+
+
+async def test_a_password_that_only_the_unit_has_is_yellow_and_hides_nothing_else(tmp_path: Path) -> None:
+    """As under deploy/ghost-fleet.service: the doctor is asked in a shell."""
+    path = settings_file(tmp_path, "http://127.0.0.1:1/")
+    key = Secret(bytes.fromhex("22" * 32))
+    write_keystore(tmp_path / "key.json", key, Secret(b"pw"), scrypt_n=2)
+    address = checksummed(address_of(coincurve.PrivateKey(key.reveal())))
+    text = path.read_text().split("[[wallets]]")[0]
+    path.write_text(
+        f'{text}[[wallets]]\nid = "wallet-1"\naddress = "{address}"\nprofile = "casual"\nkeyfile = "key.json"\n'
+        '[keys]\ncredential = "keystore-password"\n'
+    )
+    asked = admitted(path, {}, lambda: "", lambda: "")
+    found = await machine.config(asked)
+    assert (found.colour, "the keystores' password is not here" in found.told) == ("yellow", True), found
+    assert (await backups(asked)).told == "not configured"
+    inside = admitted(path, {"CREDENTIALS_DIRECTORY": str(tmp_path)}, lambda: "", lambda: "")
+    assert (await machine.config(inside)).colour == "red"

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -105,6 +106,25 @@ def test_deep_validation_opens_the_keystores(config, tmp_path):
     result = run("--config", config, "validate", "--deep")
     assert result.exit_code == 1
     assert len([line for line in error_lines(result) if "the password does not open keystore" in line]) == 2
+
+
+def test_where_the_password_is_the_units_only_what_opens_keys_is_refused(config, tmp_path):
+    generate(2, "--out", tmp_path / "new")
+    tables = re.sub(r"password_file = .*\n", "", (tmp_path / "new/wallets.toml").read_text())
+    config.write_text(BARE_CONFIG + '\n[keys]\ncredential = "keystore-password"\n' + tables)
+    config.with_name("new.toml").write_text(config.read_text() + "[safety]\nglobal_pause = true\n")
+    checked = run("--config", config, "validate")
+    assert (checked.exit_code, "valid: chain 6343, 2 of 2" in checked.stdout) == (0, True)
+    assert "the keystores' password is not here" in "".join(error_lines(checked))
+    assert run("--config", config, "wallets", "list").exit_code == 0
+    assert run("--config", config, "config", "diff", config.with_name("new.toml"), "--against", "file").exit_code == 1
+    for arguments, code in (
+        (("validate", "--deep"), 1),
+        (("run",), 2),
+        (("operations", "list", "--token-env", "X"), 2),
+    ):
+        refused = run("--config", config, *arguments)
+        assert (refused.exit_code, "`systemd-run --pipe" in refused.stderr) == (code, True), refused.stderr
 
 
 @pytest.mark.parametrize(

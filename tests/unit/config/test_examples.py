@@ -60,6 +60,7 @@ def test_production_names_every_placeholder_and_loads_once_they_are_filled(tmp_p
         text = text.replace(placeholder, values.get(placeholder, CONTRACT))
     filled = tmp_path / "production.toml"
     filled.write_text(text)
-    settings = load(filled, PASSWORD, MODELS)
+    (tmp_path / "keystore-password").write_text("pw\n")
+    settings = load(filled, {"CREDENTIALS_DIRECTORY": str(tmp_path)}, MODELS)
     assert settings.safety.global_pause
     assert settings.limits.transactions_per_minute == 120
