@@ -1,5 +1,8 @@
 """Which chains carry real money? Acting on one of these needs `allow_live = true`. The well-known ones, by EIP-155 id."""
 
+MEGAETH_CHAINS = {4326: "MegaETH", 6343: "MegaETH's test network"}
+"""Where `chain_type = "megaeth"` belongs: a plain transfer with less than that network's gas is refused there."""
+
 LIVE_CHAINS: dict[int, str] = {
     1: "Ethereum",
     10: "OP Mainnet",

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ghostfleet.config.chains import LIVE_CHAINS
+from ghostfleet.config.chains import LIVE_CHAINS, MEGAETH_CHAINS
 from ghostfleet.config.development_keys import PUBLIC_ADDRESSES
 from ghostfleet.config.environment import DATA_DIRECTORY_VARIABLE
 from ghostfleet.config.problems import nearest
@@ -41,6 +41,24 @@ def check_chain(shape: Shape, chain: ChainSettings) -> None:
             f"is {chain.finality_blocks}, less than the {chain.confirmations} confirmations",
             "a transaction is final after it is confirmed",
         )
+
+
+def chain_warnings(chain: ChainSettings) -> list[str]:
+    """What loads, because operators have such files, and does not do what it looks like."""
+    if chain.chain_type == "megaeth":
+        return []
+    warnings = []
+    if chain.use_realtime:
+        told = 'chain.use_realtime has no effect without chain_type = "megaeth": sends are eth_sendRawTransaction'
+        warnings.append(f"{told}; set chain_type, or use_realtime = false")
+    if chain.chain_id in MEGAETH_CHAINS:
+        told = (
+            f"chain {chain.chain_id} is {MEGAETH_CHAINS[chain.chain_id]} and chain.chain_type is {chain.chain_type!r}"
+        )
+        warnings.append(
+            f'{told}: what gives a nonce away may be refused for too little gas; set chain_type = "megaeth"'
+        )
+    return warnings
 
 
 def check_public_keys(shape: Shape, chain: ChainSettings) -> None:

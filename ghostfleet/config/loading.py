@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from ghostfleet.config import loaded, settings
 from ghostfleet.config.admin_section import AdminSection
 from ghostfleet.config.checks import (
+    chain_warnings,
     check_chain,
     check_public_keys,
     check_store,
@@ -102,7 +103,7 @@ def load(
         run=options,
         redacted=redacted,
         digest=digest_of(redacted),
-        warnings=tuple(_warnings(key_files, wallets, environ) + admin_section.warnings),
+        warnings=tuple(_warnings(shape, key_files, wallets, environ) + admin_section.warnings),
         admin=resolved_admin,
         **_resolved_sections(shape),
     )
@@ -218,11 +219,16 @@ def redacted_settings(shape: Shape, profiles: Mapping[str, Profile]) -> JsonObje
     return result
 
 
-def _warnings(key_files: KeyFiles, wallets: tuple[loaded.Wallet, ...], environ: Mapping[str, str]) -> list[str]:
+def _warnings(
+    shape: Shape, key_files: KeyFiles, wallets: tuple[loaded.Wallet, ...], environ: Mapping[str, str]
+) -> list[str]:
     warnings = suspicious_variables(environ) + key_files.warnings
     if key_files.inline:
         count = "1 wallet has its" if key_files.inline == 1 else f"{key_files.inline} wallets have their"
         warnings.append(f"{count} private key in the settings file: for development only, use keystores (keyfile)")
     if not any(wallet.enabled for wallet in wallets):
         warnings.append("no wallet is enabled: the service will do nothing")
+    chain = _section(shape, "chain", settings.ChainSettings)
+    if chain is not None:
+        warnings += chain_warnings(chain)
     return warnings

@@ -133,13 +133,14 @@ class ChainSettings(Section):
         default_factory=list, max_length=32, description="Further endpoints, used beside `rpc_url` and when it fails."
     )
     chain_type: Literal["standard", "megaeth"] = Field(
-        default="standard", description="`megaeth` knows that network's own methods and errors."
+        default="standard",
+        description="`megaeth`: `use_realtime` has its method, and a plain transfer takes 60,000 gas.",
     )
     gas_limit_override: int | None = Field(
         default=None, ge=0, le=10**12, description="Gas limit of every transaction instead of estimation; 0 = estimate."
     )
     use_realtime: bool = Field(
-        default=False, description="Send with eth_sendRawTransactionSync where the chain has it."
+        default=False, description='Send with eth_sendRawTransactionSync; only with `chain_type = "megaeth"`.'
     )
     confirmations: int = Field(default=1, ge=1, le=10_000, description="Blocks, its own included, until mined counts.")
     finality_blocks: int = Field(

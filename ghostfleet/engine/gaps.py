@@ -11,7 +11,7 @@ from ghostfleet.domain import decisions
 from ghostfleet.domain.events import ActionDecided
 from ghostfleet.domain.values import Unsigned
 from ghostfleet.domain.wallet import Wallet
-from ghostfleet.engine.signing import GIVEAWAY_GAS, gas_for, giveaway, sign_attempt
+from ghostfleet.engine.signing import gas_for, giveaway, sign_attempt
 from ghostfleet.engine.world import World
 
 FILL_GAP = "fill_gap"
@@ -27,7 +27,7 @@ async def fill_gap(world: World, wallet: Wallet, nonce: int) -> bool:
     try:
         gas = await gas_for(world, wallet, call)
     except RpcRefused:
-        gas = GIVEAWAY_GAS
+        gas = world.chain_rules.transfer_gas
     fees = await world.fees.suggest(await world.heads.first())
     decided = ActionDecided(
         action_id=f"{wallet.id}/{wallet.decisions + 1}",

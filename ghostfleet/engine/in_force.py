@@ -13,6 +13,10 @@ from ghostfleet.domain.decisions import Rules
 from ghostfleet.domain.profile import Profile
 from ghostfleet.plugins.api import Plugin
 
+TRANSFER_GAS = 21_000
+MEGAETH_TRANSFER_GAS = 60_000
+"""21,000 for computation and 39,000 for storage, before the first instruction of any transaction."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
@@ -41,7 +45,10 @@ class ChainRules:
     gas_limit_override: int | None = None
     gas_margin_percent: int = 25
     """Room above the node's estimate, for state that changes before the transaction is mined."""
+    transfer_gas: int = TRANSFER_GAS
+    """What a plain transfer takes, where the node cannot estimate it; with less no node takes the transaction."""
     realtime: bool = False
+    """Whether a send waits for the receipt, in one call."""
     max_fee_cap_wei: int | None = None
     bump_percent: float = 12.5
 

@@ -30,7 +30,6 @@ from ghostfleet.engine.judgement import judged
 from ghostfleet.engine.outsiders import note_outside_transactions
 from ghostfleet.engine.signing import (
     ERROR_CLASSES,
-    GIVEAWAY_GAS,
     NotAllowed,
     estimate_gas,
     sign_attempt,
@@ -333,7 +332,7 @@ class Lane:
         """The node says the wallet cannot pay, after a balance that said it can: read again, and wait for the least it needs."""
         world = self._world
         fees = await world.fees.suggest(await world.heads.first())
-        need_wei = decided.call.value_wei + GIVEAWAY_GAS * fees.max_fee_wei
+        need_wei = decided.call.value_wei + world.chain_rules.transfer_gas * fees.max_fee_wei
         balance_wei = await world.chain.balance(self.wallet.address)
         if balance_wei < need_wei:
             await self._park(need_wei, balance_wei)

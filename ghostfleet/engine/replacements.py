@@ -12,7 +12,6 @@ from ghostfleet.domain.values import AnswerClass, Call, Fees, Unsigned
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.signing import (
     ERROR_CLASSES,
-    GIVEAWAY_GAS,
     NoKey,
     NotAllowed,
     gas_for,
@@ -108,4 +107,4 @@ async def _gas_of(world: World, wallet: Wallet, call: Call) -> int:
     try:
         return await gas_for(world, wallet, call)
     except RpcRefused:
-        return GIVEAWAY_GAS
+        return world.chain_rules.transfer_gas

@@ -17,9 +17,6 @@ from ghostfleet.keys.keyring import Keyring, SigningKey
 from ghostfleet.keys.messages import personal_message
 from ghostfleet.plugins.api import Action
 
-GIVEAWAY_GAS = 21_000
-"""What a transfer to oneself costs where the node cannot estimate it."""
-
 
 class NoKey(ParkWallet):
     """A wallet's key is not loaded, so nothing new can be signed for it; bytes that are signed can still be sent."""

@@ -13,7 +13,7 @@ from ghostfleet.domain.fleet import FleetPolicy
 from ghostfleet.domain.limits import Limits
 from ghostfleet.domain.slot import SlotPolicy
 from ghostfleet.domain.values import SECOND_US
-from ghostfleet.engine.in_force import ChainRules, Pace, Tuning
+from ghostfleet.engine.in_force import MEGAETH_TRANSFER_GAS, TRANSFER_GAS, ChainRules, Pace, Tuning
 from ghostfleet.engine.registration import ConfiguredWallet
 from ghostfleet.plugins.api import Plugin
 
@@ -62,11 +62,13 @@ def rules_of(loaded: Loaded) -> Rules:
 
 
 def chain_rules_of(loaded: Loaded) -> ChainRules:
-    """What the chain asks of every transaction. MegaETH always sends and waits in one call."""
+    """What the chain asks of every transaction. Only on MegaETH does a send wait for its receipt, if wanted."""
+    chain = loaded.chain
     return ChainRules(
-        chain_id=loaded.chain.chain_id,
-        gas_limit_override=loaded.chain.gas_limit_override,
-        realtime=loaded.chain.use_realtime,
+        chain_id=chain.chain_id,
+        gas_limit_override=chain.gas_limit_override,
+        transfer_gas=MEGAETH_TRANSFER_GAS if chain.megaeth else TRANSFER_GAS,
+        realtime=chain.megaeth and chain.use_realtime,
         max_fee_cap_wei=loaded.fees.max_fee_wei,
         bump_percent=loaded.fees.bump_percent,
     )

@@ -12,7 +12,6 @@ from ghostfleet.domain.operation import NATIVE
 from ghostfleet.domain.values import Address, JsonObject
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.duties import Done, Later, Wish
-from ghostfleet.engine.signing import GIVEAWAY_GAS
 from ghostfleet.engine.world import World
 from ghostfleet.keys.keystore import KeystoreUnusable, read_keystore
 from ghostfleet.operations.balances import BALANCE_OF
@@ -87,7 +86,7 @@ class DestroyDuty:
         if found.way_out:
             return f"not empty: {', '.join(action.kind for action in found.way_out)}; extract it first"
         fees = await self._world.fees.suggest(await self._world.heads.first())
-        dust_wei = GIVEAWAY_GAS * fees.max_fee_wei
+        dust_wei = self._world.chain_rules.transfer_gas * fees.max_fee_wei
         rest = [f"{amount} {asset}" for asset, amount in left.items() if amount > (dust_wei if asset == NATIVE else 0)]
         return f"not empty at finality: {', '.join(rest)}; extract it first" if rest else ""
 

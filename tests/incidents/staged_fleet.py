@@ -29,7 +29,7 @@ from ghostfleet.keys.keyring import Keyring
 from ghostfleet.keys.opening import Opening
 from ghostfleet.store.codec import CODEC
 from tests.simulation import settings, simulation
-from tests.simulation.chain import CHAIN_ID, GWEI, SINK, TRANSFER_GAS, Block, Tx
+from tests.simulation.chain import CHAIN_ID, GWEI, SINK, Block, Tx
 from tests.simulation.memory_recorder import Commit
 from tests.simulation.node import Node
 from tests.simulation.simulation import Outcome, Simulation, SlowKeys
@@ -125,7 +125,7 @@ class Stage(Simulation):
             chain_id=CHAIN_ID,
             nonce=nonce,
             call=Call(to=SINK, value_wei=1),
-            gas=TRANSFER_GAS,
+            gas=self.chain.transfer_gas,
             fees=Fees(max_fee_wei, tip_wei),
         )
         signed = transactions.sign(unsigned, settings.KEYRING.key(WalletId(WALLET)))
@@ -243,11 +243,14 @@ def _plain(wallets: int, endpoints: int, chain: dict[str, Any], fees: dict[str, 
             drawn,
             chain=replace(
                 drawn.chain,
-                use_realtime=False,
-                confirmations=1,
-                request_timeout_secs=5.0,
-                max_requests_per_second=None,
-                **chain,
+                **{
+                    "megaeth": False,
+                    "use_realtime": False,
+                    "confirmations": 1,
+                    "request_timeout_secs": 5.0,
+                    "max_requests_per_second": None,
+                }
+                | chain,
             ),
             wallets=tuple(
                 replace(drawn.wallets[0], id=WalletId(name), address=settings.ADDRESSES[name], profile="busy")

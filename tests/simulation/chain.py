@@ -139,6 +139,8 @@ class SimulatedChain:
         """Every block, canonical or not, that holds a transaction."""
         self.by_hash: dict[Hash, Block] = {}
         self.stalled = False
+        self.transfer_gas = TRANSFER_GAS
+        """What a plain transfer takes; a node refuses any transaction with less."""
         self.inclusion = 0.9
         """The chance that a transaction that could be in the next block is in it."""
         self.fee_drift = 0.0
@@ -294,7 +296,7 @@ class SimulatedChain:
         call, fees = tx.body.call, tx.body.fees
         price = min(fees.max_fee_wei, base_fee + fees.priority_fee_wei)
         calls = call.to == CONTRACT
-        gas = CALL_GAS if calls else TRANSFER_GAS
+        gas = max(CALL_GAS, self.transfer_gas) if calls else self.transfer_gas
         success = tx.body.gas >= gas and not (calls and self._closed)
         nonces[tx.sender] = tx.nonce + 1
         balances[tx.sender] = balances.get(tx.sender, 0) - gas * price

@@ -10,7 +10,6 @@ from tests.simulation.chain import (
     CHAIN_ID,
     CONTRACT,
     REVERT_DATA,
-    TRANSFER_GAS,
     Block,
     Pool,
     SimulatedChain,
@@ -165,9 +164,9 @@ class Node:
         if self.head.balance(sender) < value:
             raise RpcError(-32000, "insufficient funds for transfer")
         if _address(request["to"]) != CONTRACT:
-            return hex(TRANSFER_GAS)
+            return hex(self._chain.transfer_gas)
         self._refuse_if_closed(self.head)
-        return hex(CALL_GAS)
+        return hex(max(CALL_GAS, self._chain.transfer_gas))
 
     def _eth_feeHistory(self, count: str, _newest: str, _percentiles: list[int]) -> dict[str, Any]:
         blocks = [self.head]
@@ -213,6 +212,8 @@ class Node:
         habits = self.habits
         if tx.nonce < self.head.nonce(tx.sender):
             raise RpcError(-32000, f"nonce too low: next nonce {self.head.nonce(tx.sender)}, tx nonce {tx.nonce}")
+        if tx.body.gas < self._chain.transfer_gas:
+            raise RpcError(-32000, f"intrinsic gas too low: have {tx.body.gas}, want {self._chain.transfer_gas}")
         if self.head.balance(tx.sender) < tx.worst_cost_wei:
             raise RpcError(-32000, "insufficient funds for gas * price + value")
         if habits.refuses_below_base_fee and tx.body.fees.max_fee_wei < self.head.next_base_fee_wei:

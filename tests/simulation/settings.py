@@ -63,7 +63,7 @@ def drawn(random: Random, sites: int) -> Loaded:
             chain=settings.Chain(
                 chain_id=CHAIN_ID,
                 endpoints=tuple(settings.Endpoint(name=f"site{n}", url=url_of(n)) for n in range(sites)),
-                megaeth=False,
+                megaeth=True,  # the one where `use_realtime` has a meaning
                 use_realtime=random.random() < 0.25,
                 gas_limit_override=None,
                 confirmations=random.randint(1, 3),

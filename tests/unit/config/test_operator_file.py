@@ -138,3 +138,18 @@ def test_the_digest_changes_with_a_setting(operator, change):
 
 def test_the_digest_does_not_change_with_a_comment(operator):
     assert operator.load().digest == operator.load(("[safety]", "# a word\n[safety]")).digest
+
+
+def test_realtime_without_megaeth_loads_and_is_said_to_have_no_effect(operator):
+    elsewhere = ("chain_id = 6343", "chain_id = 31337")
+    assert not any("use_realtime" in it or "chain_type" in it for it in operator.load().warnings)
+    (warning,) = [it for it in operator.load(elsewhere, ('"megaeth"', '"standard"')).warnings if "use_realtime" in it]
+    assert "has no effect" in warning
+    assert "set chain_type, or use_realtime = false" in warning
+    plain = operator.load(elsewhere, ('"megaeth"', '"standard"'), ("use_realtime = true", "use_realtime = false"))
+    assert not any("chain_type" in it for it in plain.warnings)
+
+
+def test_megaeth_by_its_chain_id_and_another_chain_type_is_a_warning(operator):
+    (warning,) = [it for it in operator.load(('"megaeth"', '"standard"')).warnings if "chain 6343" in it]
+    assert 'set chain_type = "megaeth"' in warning
