@@ -1,7 +1,11 @@
-"""What more than one folder of tests needs: real development chains, one a test; a second chance for tests in real time."""
+"""What more than one folder of tests needs: real development chains, one a test; one PostgreSQL server a session, one database a
+test; a second chance for tests in real time."""
 
 import os
-from collections.abc import AsyncIterator
+import tempfile
+import uuid
+import warnings
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -63,3 +67,34 @@ async def embedded(request: pytest.FixtureRequest) -> AsyncIterator[Devnet]:
 
     async with serving(block_time_secs=block_time_of(request)) as url:
         yield Devnet(url, "embedded", None)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URI of a fresh server's database `postgres`. In a directory of its own: pytest's is made private by every other pytest that
+    starts, and a server that root has started under another user's name loses its files by that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pgserver's own: no XDG_RUNTIME_DIR in CI
+        try:
+            import pgserver
+        except ImportError:
+            if os.environ.get("CI") == "true":
+                pytest.fail("pgserver is not installed: `make setup` (a test that needs it never skips in CI)")
+            pytest.skip("pgserver is not installed: make setup")
+        with tempfile.TemporaryDirectory(prefix="ghost-fleet-pg-") as directory:
+            server = pgserver.get_server(directory, cleanup_mode="stop")
+            yield server.get_uri()
+            server.cleanup()
+
+
+@pytest.fixture
+async def postgres_url(postgres_server: str) -> str:
+    import asyncpg
+
+    name = f"log_{uuid.uuid4().hex[:12]}"
+    connection = await asyncpg.connect(postgres_server)
+    try:
+        await connection.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await connection.close()
+    return postgres_server.replace("/postgres?", f"/{name}?")

@@ -4,13 +4,14 @@ import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 
 from ghostfleet.config.chains import LIVE_CHAINS, MEGAETH_CHAINS
 from ghostfleet.config.development_keys import PUBLIC_ADDRESSES
 from ghostfleet.config.environment import DATA_DIRECTORY_VARIABLE
-from ghostfleet.config.problems import nearest
+from ghostfleet.config.problems import nearest, shown
 from ghostfleet.config.settings import (
     DEFAULT_LOG_FILE,
     KEY_SOURCES,
@@ -26,6 +27,8 @@ from ghostfleet.domain.operating import funder_id
 from ghostfleet.domain.profile import BUILT_IN_PROFILES, CASUAL, Profile
 from ghostfleet.keys.addresses import parse_address
 
+POSTGRES_PARAMETERS = {"host", "port", "ssl", "passfile", "target_session_attrs", "krbsrvname", "gsslib"}
+"""What may stand behind the `?` of a URL: what the driver takes, of what belongs there."""
 SHA256_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
@@ -204,6 +207,12 @@ def check_store(shape: Shape, url: str, directory: Path) -> str:
     scheme, colon, rest = url.partition("://")
     dialect = scheme.partition("+")[0].lower()
     if colon and dialect in ("postgresql", "postgres") and rest.strip("/"):
+        for name in parse_qs(rest.partition("?")[2], keep_blank_values=True):
+            if name not in POSTGRES_PARAMETERS:
+                told = (
+                    "write ssl=require, for example" if name.startswith("ssl") else nearest(name, POSTGRES_PARAMETERS)
+                )
+                shape.report(("store", "url"), f"PostgreSQL is not asked with a parameter {shown(name)}", told)
         return f"postgresql://{rest}"
     if colon and dialect == "sqlite" and rest.startswith("/") and rest.strip("/") and rest != "/:memory:":
         return f"sqlite:///{(directory / rest[1:]).absolute()}"

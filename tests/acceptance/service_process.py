@@ -202,6 +202,15 @@ class Fleet:
         return self.directory / "ghostfleet.db"
 
     @property
+    def log_url(self) -> str:
+        """Where the log is: the SQLite file of the settings, unless they are overridden."""
+        return str(self.settings.get("store.url", f"sqlite:///{self.database}"))
+
+    @property
+    def _log_begun(self) -> bool:
+        return "store.url" in self.settings or self.database.exists()
+
+    @property
     def wallets(self) -> dict[str, Address]:
         """Those of the settings file, by id."""
         tables = tomllib.loads(self.config.read_text())["wallets"]
@@ -274,7 +283,7 @@ class Fleet:
     @contextlib.asynccontextmanager
     async def log(self) -> AsyncIterator[EventLog]:
         """The log, for reading, beside whoever writes it."""
-        log = await open_log(f"sqlite:///{self.database}", read_only=True)
+        log = await open_log(self.log_url, read_only=True)
         try:
             yield log
         finally:
@@ -282,7 +291,7 @@ class Fleet:
 
     async def recorded(self, *types: type[ev.Event], wallet: str | None = None) -> list[ev.Recorded]:
         """The events of these types (all without), of one wallet or all."""
-        if not self.database.exists():
+        if not self._log_begun:
             return []
         async with self.log() as log:
             return [
@@ -322,7 +331,7 @@ class Fleet:
 
     async def acted(self, each: int = 1, *, wallets: Sequence[str] = (), within_secs: float = SETTLE_SECS) -> None:
         """Wait until each wallet (of these) has succeeded so many times from now on."""
-        start = await self.head() if self.database.exists() else 0
+        start = await self.head() if self._log_begun else 0
         names = set(wallets or self.wallets)
 
         async def look() -> bool:

@@ -139,6 +139,13 @@ REASONS = {
         "admin.tokens[0].sha256", "not accepted", "pattern",
     ),
     "store of another kind": ([("[safety]", '[store]\nurl = "mysql://x/y"\n[safety]')], "store.url", "", "postgresql://"),
+    "libpq's name for TLS": (
+        [("[safety]", '[store]\nurl = "postgresql://me@db/log?passfile=/p&sslmode=require"\n[safety]')],
+        "store.url", "a parameter sslmode", "ssl=require",
+    ),
+    "parameter that PostgreSQL has not": (
+        [("[safety]", '[store]\nurl = "postgresql://me@db/log?pasfile=/p"\n[safety]')], "store.url", "pasfile", "`passfile`",
+    ),
     "log in memory": ([("[safety]", '[store]\nurl = "sqlite:///:memory:"\n[safety]')], "store.url", "", "sqlite:///FILE"),
     "fee cap with too many decimals": (
         [("[safety]", '[fees]\nmax_fee_gwei = "0.0000000001"\n[safety]')], "fees.max_fee_gwei", "", "9 decimals",
