@@ -24,6 +24,7 @@ BARE_CONFIG = """
 [chain]
 chain_id = 6343
 rpc_url = "https://carrot.megaeth.com/rpc"
+chain_type = "megaeth"
 [plugins]
 enabled = ["anything"]"""  # no final newline, on purpose: wallets.toml is appended to such files too
 QUICK = ("--scrypt-n", "2")
