@@ -8,33 +8,68 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from ghostfleet.cli.client import NoInterface, ServiceUnreachable, Way, ask_service, commanding
 from ghostfleet.cli.moments import moment_of
 from ghostfleet.cli.options import options_of
 from ghostfleet.cli.output import print_json, print_line, print_table, print_warning
-from ghostfleet.errors import BadInput, TryAgain
+from ghostfleet.errors import BadInput, GhostFleetError, TryAgain
 
 if TYPE_CHECKING:
     from ghostfleet.config.loaded import Loaded
     from ghostfleet.operations.after_restore import ChainView
+    from ghostfleet.operations.backup import Backup
 
 AsJson = Annotated[bool, typer.Option("--json", help="As one JSON object.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
+@commanding
 def backup(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup to make, for example ghost-fleet.db.gz.")],
+    way: Way,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE where it exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Copy the log into a verified, compressed file, while the service runs or while it is down."""
+    """Copy the log into a verified, compressed file, while the service runs or while it is down, and write that down."""
     from ghostfleet.operations.backup import back_up
 
-    made = asyncio.run(back_up(options_of(context).load(keys=False).store.url, file.absolute(), force=force))
+    settings = options_of(context).load(keys=False)
+    made = asyncio.run(back_up(settings.store.url, file.absolute(), force=force))
+    not_recorded = _record_backup(context, way, settings, made, file.absolute())
     if as_json:
-        print_json(made)
-        return
-    print_line(f"{file}: {made.position} events, head {made.head_hash}, {made.size_bytes} bytes, verified")
+        print_json({**msgspec.structs.asdict(made), "recorded": not not_recorded, "not_recorded": not_recorded})
+    else:
+        print_line(f"{file}: {made.position} events, head {made.head_hash}, {made.size_bytes} bytes, verified")
+    if not_recorded:
+        print_warning(f"{file} is made and verified, but it is not in the log that it was: {not_recorded}")
+
+
+def _record_backup(context: typer.Context, way: Way, settings: "Loaded", made: "Backup", file: Path) -> str:
+    """The running service writes it down; where none runs, it is written to the log itself. Why not, where neither can be: the
+    backup is as good without."""
+    from ghostfleet.cli.alone import command_alone
+    from ghostfleet.domain.events import BackupMade
+    from ghostfleet.domain.operators import RECORD_BACKUP
+    from ghostfleet.engine.backups import MAX_FILE_CHARS
+    from ghostfleet.engine.clock import SystemClock
+    from ghostfleet.operations.backup_record import record_alone
+
+    path, name = "/admin/backups", str(file).encode(errors="replace").decode()[-MAX_FILE_CHARS:]
+    ends = {"position": made.position, "size_bytes": made.size_bytes}
+    members = {"file": name, "head_hash": str(made.head_hash), **ends}
+    try:
+        try:
+            ask_service(context, way, "POST", path, body=members)
+        except (ServiceUnreachable, NoInterface):
+            if way.url is not None:
+                raise
+            command = command_alone(way, RECORD_BACKUP, name, path, members)
+            event = BackupMade(file=name, head_hash=made.head_hash, actor=command.actor, **ends)
+            asyncio.run(record_alone(settings, SystemClock(), command, event))
+    except GhostFleetError as problem:
+        return str(problem)
+    return ""
 
 
 def restore(

@@ -1,8 +1,6 @@
 """`ghost-fleet admin token create|list|revoke`: of the running service; of the log itself where no service runs."""
 
 import asyncio
-import re
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -10,6 +8,7 @@ from urllib.parse import quote
 import typer
 
 from ghostfleet.cli.admin import show
+from ghostfleet.cli.alone import command_alone
 from ghostfleet.cli.client import (
     JsonOption,
     NoInterface,
@@ -17,24 +16,16 @@ from ghostfleet.cli.client import (
     Way,
     ask_service,
     asking,
-    body_of,
     commanding,
 )
 from ghostfleet.cli.options import options_of
 from ghostfleet.cli.output import print_warning
 from ghostfleet.config.loaded import Loaded
-from ghostfleet.domain.operators import LOCAL_ACTOR
 from ghostfleet.engine.clock import SystemClock
-from ghostfleet.engine.commands import KEY_PATTERN, KEY_WORDS, MAX_REASON_CHARS, fingerprint
-from ghostfleet.engine.ports import AdminCommand
-from ghostfleet.errors import BadInput
 
 app = typer.Typer(help="Who may ask and command.")
 token_app = typer.Typer(help="Tokens for the HTTP interface, beside those of the settings.")
 app.add_typer(token_app, name="token")
-
-OFFLINE = "offline"
-"""Stands in the log for the address of a command that was given to the log itself."""
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the token: the log has it as actor.")]
 
@@ -57,7 +48,7 @@ def create(
     def alone(loaded: Loaded) -> Any:
         from ghostfleet.operations.tokens import create_alone
 
-        command = _command_alone(way, "create_token", name, path, wanted)
+        command = command_alone(way, "create_token", name, path, wanted)
         return asyncio.run(create_alone(loaded, SystemClock(), command, role, expires))
 
     show(_asked(context, way, "POST", path, alone, wanted), as_json)
@@ -85,25 +76,9 @@ def revoke(context: typer.Context, name: NameArgument, way: Way, as_json: JsonOp
     def alone(loaded: Loaded) -> Any:
         from ghostfleet.operations.tokens import revoke_alone
 
-        return asyncio.run(revoke_alone(loaded, SystemClock(), _command_alone(way, "revoke_token", name, path, {})))
+        return asyncio.run(revoke_alone(loaded, SystemClock(), command_alone(way, "revoke_token", name, path, {})))
 
     show(_asked(context, way, "POST", path, alone, {}), as_json)
-
-
-def _command_alone(way: Way, name: str, target: str, path: str, members: Mapping[str, object]) -> AdminCommand:
-    """As the service would have it, so that the same key means the same command with the service and without."""
-    if way.key is not None and not re.fullmatch(KEY_PATTERN, way.key):
-        raise BadInput(f"--idempotency-key: {KEY_WORDS}")
-    return AdminCommand(
-        command=name,
-        actor=LOCAL_ACTOR,
-        remote=OFFLINE,
-        request_id=secrets.token_hex(8),
-        target=target,
-        reason=(way.reason or "")[:MAX_REASON_CHARS],
-        idempotency_key=(way.key or "").strip('"'),
-        fingerprint=fingerprint(path, "", body_of(way, members)),
-    )
 
 
 def _asked(

@@ -276,13 +276,15 @@ class StoreRecovered(Event, frozen=True, kw_only=True):
 
 @catalogued
 class BackupMade(Event, frozen=True, kw_only=True):
-    """The scheduled backup is on disk and was verified: everything up to `position`. `file` is its name in [backup] dir."""
+    """A backup is on disk and was verified: everything up to `position`. Of a scheduled one `file` is its name in [backup] dir;
+    of one made by hand its path, as `actor` sees it, who said so."""
 
     CRITICAL: ClassVar[bool] = False
     file: str
     position: int
     head_hash: Hash
     size_bytes: int
+    actor: str = ""
 
 
 @catalogued

@@ -67,6 +67,8 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     """The newest fundings that are done, as (digest of what was asked for, operation): the same again pays nobody twice."""
     backed_up_us: int = 0
     """When the newest scheduled backup was made; 0 before the first."""
+    backed_up_by_hand_us: int = 0
+    """The same of those that somebody made by hand: where these lie nobody knows, so they put off no scheduled one."""
 
     def operation(self, operation_id: str) -> Operation | None:
         """An open operation by its id."""
@@ -264,6 +266,8 @@ def _with_outcome(fleet: Fleet, action_id: str, state: StepState, reason: str) -
 
 
 def _backed_up(fleet: Fleet, event: ev.BackupMade, recorded: ev.Recorded) -> Fleet:
+    if event.actor:
+        return replace(fleet, backed_up_by_hand_us=recorded.time_us)
     return replace(fleet, backed_up_us=recorded.time_us)
 
 

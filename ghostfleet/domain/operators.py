@@ -12,6 +12,9 @@ MAX_KEYED_COMMANDS = 1000
 """How many commands with an Idempotency-Key are remembered: days of an operator's work, and a bounded state."""
 LOCAL_ACTOR = "local"
 """Who asked from the machine itself and had to show no token."""
+RECORD_BACKUP = "record_backup"
+BY_THE_CLOCK = frozenset({RECORD_BACKUP})
+"""Commands that a machine gives as likely as a person: they say nothing of whether somebody is there."""
 RANKS = {"viewer": 1, "operator": 2}
 """What a role may, as a number: a higher one may all that a lower one may. A role that is not here may nothing."""
 
@@ -57,7 +60,7 @@ class Operators(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def received(operators: Operators, event: ev.AdminCommandReceived, recorded: ev.Recorded) -> Operators:
-    """Every command is a sign of life. One with a key is remembered, the oldest forgotten."""
+    """Every command but those of a clock is a sign of life. One with a key is remembered, the oldest forgotten."""
     keyed = operators.keyed
     if event.idempotency_key:
         command = KeyedCommand(
@@ -69,7 +72,8 @@ def received(operators: Operators, event: ev.AdminCommandReceived, recorded: ev.
             request_id=event.request_id,
         )
         keyed = (*keyed, command)[-MAX_KEYED_COMMANDS:]
-    return replace(operators, keyed=keyed, seen_us=recorded.time_us)
+    seen_us = operators.seen_us if event.command in BY_THE_CLOCK else recorded.time_us
+    return replace(operators, keyed=keyed, seen_us=seen_us)
 
 
 def seen(operators: Operators, recorded: ev.Recorded) -> Operators:

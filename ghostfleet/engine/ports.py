@@ -7,7 +7,7 @@ import msgspec
 
 from ghostfleet.config.changes import Difference
 from ghostfleet.domain.decisions import Rules
-from ghostfleet.domain.events import AdminLockedOut, AdminTokenCreated, NewEvent, Recorded
+from ghostfleet.domain.events import AdminLockedOut, AdminTokenCreated, BackupMade, NewEvent, Recorded
 from ghostfleet.domain.profile import Profile
 from ghostfleet.domain.state import State
 from ghostfleet.domain.values import (
@@ -255,6 +255,10 @@ class Service(Protocol):
 
     async def revoke_token(self, command: AdminCommand) -> Obeyed:
         """The token named by `command.target` is not valid any more when it returns. Raises UnknownToken."""
+        ...
+
+    async def record_backup(self, command: AdminCommand, made: BackupMade) -> Obeyed:
+        """The log knows of a backup that was made by hand."""
         ...
 
     async def check_in(self, command: AdminCommand) -> Obeyed:

@@ -9,7 +9,7 @@ from ghostfleet.domain import events as ev
 from ghostfleet.domain.profile import Profile
 from ghostfleet.domain.state import Candidate, State
 from ghostfleet.domain.values import JsonObject, WalletId
-from ghostfleet.engine import tokens
+from ghostfleet.engine import backups, tokens
 from ghostfleet.engine.commands import KeyReused, earlier, obey
 from ghostfleet.engine.gate import Gate
 from ghostfleet.engine.heads import Heads
@@ -205,6 +205,10 @@ class FleetService:
     async def revoke_token(self, command: AdminCommand) -> Obeyed:
         """The token of the target's name is not valid any more when it returns. Raises UnknownToken."""
         return await tokens.revoke_token(self._live, command)
+
+    async def record_backup(self, command: AdminCommand, made: ev.BackupMade) -> Obeyed:
+        """A backup that was made by hand is in the log when it returns."""
+        return await backups.record_backup(self._live, command, made)
 
     async def check_in(self, command: AdminCommand) -> Obeyed:
         """Somebody is there: the deadman's time starts anew."""

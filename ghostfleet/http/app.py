@@ -20,6 +20,7 @@ from ghostfleet.errors import BadInput, GhostFleetError, TryAgain
 from ghostfleet.http import (
     admin,
     audit,
+    backups,
     dashboard,
     endpoints,
     explain,
@@ -57,6 +58,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *operations.OPERATIONS,
     *explain.OPERATIONS,
     *tokens.OPERATIONS,
+    *backups.OPERATIONS,
     *audit.OPERATIONS,
     *manifest.OPERATIONS,
     *dashboard.OPERATIONS,

@@ -36,6 +36,10 @@ def _because(reason: str) -> str:
     return f": {reason}" if reason else ""
 
 
+def _by(actor: str) -> str:
+    return f" by {actor}" if actor else ""
+
+
 def _replaced(event: ev.LogRestored) -> str:
     return f", in the place of one that ended at #{event.replaced_position}" if event.replaced_position else ""
 
@@ -111,7 +115,7 @@ LINES: dict[type[ev.Event], tuple[Level, Callable[[Any], str]]] = {
     ),
     ev.OperationWalletDone: (INFO, lambda e: f"operation {e.operation_id} is done with {e.wallet}"),
     ev.OperationFinished: (WARNING, lambda e: f"operation {e.operation_id} ended: {e.outcome}"),
-    ev.BackupMade: (INFO, lambda e: f"backup made: {e.file}, up to #{e.position}, {e.size_bytes} bytes"),
+    ev.BackupMade: (INFO, lambda e: f"backup made{_by(e.actor)}: {e.file}, up to #{e.position}, {e.size_bytes} bytes"),
     ev.BackupFailed: (ERROR, lambda e: f"backup failed: class=backup {e.reason}"),
     ev.LogRestored: (WARNING, lambda e: f"log restored from a backup that ends at #{e.position}{_replaced(e)}"),
     ev.LogArchived: (INFO, lambda e: f"events #{e.first_position} to #{e.last_position} moved to archive {e.file}"),

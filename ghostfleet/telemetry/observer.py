@@ -168,7 +168,8 @@ class Telemetry:
         self.metrics.breaker_trips.expect(recorded.wallet or "")
 
     def _backup_made(self, event: ev.BackupMade, recorded: ev.Recorded) -> None:
-        self.metrics.backups.labels("made").inc()
+        if not event.actor:
+            self.metrics.backups.labels("made").inc()
 
     def _backup_failed(self, event: ev.BackupFailed, recorded: ev.Recorded) -> None:
         self.metrics.backups.labels("failed").inc()

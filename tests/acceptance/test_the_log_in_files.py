@@ -8,6 +8,7 @@ import pytest
 
 from ghostfleet.devnet.client import DevnetClient
 from ghostfleet.domain import events as ev
+from ghostfleet.domain.values import Hash
 from tests.acceptance.agreement import assert_agreement, reading
 from tests.acceptance.service_process import Fleet, prepared_fleet
 
@@ -69,6 +70,43 @@ async def test_backed_up_under_load_restored_over_a_newer_log_and_reconciled(fle
             nonces = [row.nonce for row in await fleet.attempts() if row.wallet == wallet and row.attempt == 1]
             assert len(nonces) == len(set(nonces)), "one action, one nonce"
             assert max(nonces) < await chain.nonce(address)
+
+
+async def test_a_backup_made_by_hand_is_in_the_log_with_the_service_up_and_down(fleet: Fleet) -> None:
+    async def back_up(name: str, *options: str) -> dict[str, object]:
+        made = await fleet.command("db", "backup", str(fleet.directory / name), "--json", *options)
+        assert made.code == 0, made.err
+        told: dict[str, object] = made.lines[0]
+        assert bool(told["recorded"]) is (told["not_recorded"] == "") is ("it is not in the log" not in made.err)
+        return told
+
+    async with fleet.service() as service:
+        fleet.settings["admin.port"] = int(service.url.rpartition(":")[2])
+        await service.ready()
+        up = await back_up("up.gz", "--reason", "before the upgrade")
+        fleet.settings["admin.port"] = 1  # where nobody answers, while a service holds the log
+        untold = await back_up("untold.gz")
+        assert f"is written by process {service.pid}" in str(untold["not_recorded"])
+        assert await service.terminate() == 0
+    down = await back_up("down.gz")
+    doctor = await fleet.command("doctor")
+    assert "the newest by hand is of" in doctor.out
+    assert (up["recorded"], untold["recorded"], down["recorded"]) == (True, False, True)
+    made = [each.event for each in await fleet.recorded(ev.BackupMade)]
+    assert made == [
+        ev.BackupMade(
+            file=str(fleet.directory / name),
+            position=told["position"],
+            head_hash=Hash.from_hex(str(told["head_hash"])),
+            size_bytes=told["size_bytes"],
+            actor="local",
+        )
+        for name, told in (("up.gz", up), ("down.gz", down))
+    ]
+    commands = [it.event for it in await fleet.recorded(ev.AdminCommandReceived)]
+    asked = [(it.command, it.remote, it.reason) for it in commands if isinstance(it, ev.AdminCommandReceived)]
+    assert asked == [("record_backup", "127.0.0.1", "before the upgrade"), ("record_backup", "offline", "")]
+    assert (await fleet.command("audit", "verify")).code == 0
 
 
 async def test_archived_events_are_explained_while_the_fleet_goes_on(fleet: Fleet) -> None:

@@ -91,6 +91,7 @@ def test_signs_of_life(sign: ev.Event) -> None:
         REFUSED,
         ev.FleetPaused(actor="deadman"),
         ev.EndpointRecovered(endpoint="a"),
+        ev.AdminCommandReceived(command="record_backup", actor="ada", remote="", request_id="r"),
     ],
     ids=lambda it: type(it).__name__,
 )
