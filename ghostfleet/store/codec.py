@@ -51,7 +51,7 @@ class Codec:
         upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS,
         release: str = __version__,
     ) -> None:
-        self._release = release
+        self.release = release
         self._upcasters = upcasters
         self._written = {kind: (name, kind.VERSION, int(kind.CRITICAL)) for name, kind in catalogue.items()}
         self._versions = {name: kind.VERSION for name, kind in catalogue.items()}
@@ -96,10 +96,8 @@ class Codec:
         current = self._versions.get(row.type)
         if current is None or row.type_version > current:
             if row.critical:
-                raise UnknownCriticalEvent(
-                    f"position {row.position}: event {row.type} version {row.type_version} is not known to this release"
-                    f" ({self._release}); start the release that wrote it or newer"
-                )
+                what = f"event {row.type} version {row.type_version}"
+                raise UnknownCriticalEvent(row.position, what, self.release)
             return UnknownEvent(type=row.type, type_version=row.type_version)
         content: JsonObject = msgspec.json.decode(row.payload)
         for version in range(row.type_version, current):

@@ -24,7 +24,8 @@ from ghostfleet.store.archives import (
 )
 from ghostfleet.store.codec import CODEC, Codec
 from ghostfleet.store.database import Database, Steps, prepare
-from ghostfleet.store.errors import LogCorrupt
+from ghostfleet.store.errors import LogCorrupt, UnknownCriticalEvent
+from ghostfleet.store.newer import naming_the_release
 from ghostfleet.store.places import recorder_at
 from ghostfleet.store.projections import changes_of
 from ghostfleet.store.recorder import Recorder
@@ -126,7 +127,11 @@ async def _copy_rows(source: Recorder, target: Recorder, at: LogHead, until: Log
         if not page:
             raise LogCorrupt(f"position {at.position + 1} is missing, the log goes on to {until.position}")
         at = checked(page, at)
-        await target.record(page, changes_of(map(codec.decode, page)))
+        try:
+            changes = changes_of(map(codec.decode, page))
+        except UnknownCriticalEvent as unknown:
+            raise await naming_the_release(source, unknown, codec) from None
+        await target.record(page, changes)
     if at != until:
         raise LogCorrupt(f"position {at.position} has the hash {at.hash}, the log says that it ends with {until.hash}")
 

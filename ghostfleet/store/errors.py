@@ -58,4 +58,17 @@ class SchemaTooNew(StopService):
 
 
 class UnknownCriticalEvent(StopService):
-    """The log holds an event that this release does not know and must not skip."""
+    """The log holds an event that this release does not know and must not skip. Start the release that is named."""
+
+    def __init__(self, position: int, what: str, release: str, needs: str = "") -> None:
+        self.position, self._what, self._release = position, what, release
+        remedy = (
+            f"it needs release {needs}: start that or a newer one"
+            if needs
+            else "start the release that wrote it or newer"
+        )
+        super().__init__(f"position {position}: {what} is not known to this release ({release}); {remedy}")
+
+    def needing(self, release: str) -> "UnknownCriticalEvent":
+        """The same, naming the release that wrote it."""
+        return UnknownCriticalEvent(self.position, self._what, self._release, release)

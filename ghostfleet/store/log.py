@@ -10,7 +10,8 @@ from ghostfleet.domain.events import NewEvent, Recorded, Stream, wallet_of
 from ghostfleet.errors import BadInput
 from ghostfleet.store.codec import CODEC, Codec, Encoded
 from ghostfleet.store.commits import MAX_APPEND_ROWS, GroupCommit
-from ghostfleet.store.errors import ArchiveMissing, EventUnwritable, LogUnavailable
+from ghostfleet.store.errors import ArchiveMissing, EventUnwritable, LogUnavailable, UnknownCriticalEvent
+from ghostfleet.store.newer import naming_the_release
 from ghostfleet.store.opening import opened
 from ghostfleet.store.places import recorder_at
 from ghostfleet.store.projections import changes_of
@@ -100,7 +101,11 @@ class EventLog:
                 if row.position != after + 1:
                     raise _gap(after, row.position)
                 after = row.position
-                yield decode(row)
+                try:
+                    recorded = decode(row)
+                except UnknownCriticalEvent as unknown:
+                    raise await naming_the_release(self._recorder, unknown, self._codec) from None
+                yield recorded
             if len(page) < READ_PAGE_ROWS:
                 return
 
@@ -137,7 +142,11 @@ class EventLog:
     async def _project(self, after: int) -> None:
         while page := await self._recorder.page(after, None, READ_PAGE_ROWS):
             after = page[-1].position
-            await self._recorder.project(changes_of(map(self._codec.decode, page)), after)
+            try:
+                changes = changes_of(map(self._codec.decode, page))
+            except UnknownCriticalEvent as unknown:
+                raise await naming_the_release(self._recorder, unknown, self._codec) from None
+            await self._recorder.project(changes, after)
 
     async def save_snapshot(self, position: int, fold_version: int, state: bytes) -> None:
         """Keep a folded state. Raises BadInput for a position beyond the head, LogUnavailable."""

@@ -7,8 +7,9 @@ import msgspec
 
 from ghostfleet.domain.events import Stream
 from ghostfleet.store.codec import Codec
-from ghostfleet.store.errors import LogCorrupt
+from ghostfleet.store.errors import LogCorrupt, UnknownCriticalEvent
 from ghostfleet.store.expectation import Expectation
+from ghostfleet.store.newer import naming_the_release
 from ghostfleet.store.recorder import Recorder, Snapshot
 from ghostfleet.store.rows import GENESIS, EventRow, LogHead, hash_of
 
@@ -118,6 +119,8 @@ async def verify(recorder: Recorder, codec: Codec, after: int) -> Verification:
         await _check_snapshots(recorder)
         if faults := await recorder.faults():
             raise Misfit(f"the database finds itself damaged: {faults}")
+    except UnknownCriticalEvent as unknown:
+        raise await naming_the_release(recorder, unknown, codec) from None
     except Misfit as misfit:
         return Verification(
             ok=False, head=walk.at, rows=walk.rows, position=misfit.position, problem=str(misfit), after=after
