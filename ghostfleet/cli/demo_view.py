@@ -68,15 +68,21 @@ def _drawn(up: "Running", events_per_sec: float) -> Group:
     failed = sum(wallet.totals.failed for wallet in wallets)
     rejected = sum(wallet.totals.rejected for wallet in wallets)
     open_slots = sum(len(wallet.pending) for wallet in wallets)
+    mined = sum(_used_nonces(wallet) for wallet in wallets)
     head = up.log.head
     paused = f"   PAUSED by {state.fleet.paused.actor}" if state.fleet.paused else ""
     lines = Text.assemble(
         ("Ghost Fleet", "bold"),
         f"   {up.url or 'no HTTP'}   {len(wallets)} wallets   Ctrl-C ends it{paused}\n",
-        f"actions {succeeded} succeeded, {failed} failed, {rejected} rejected   transactions {open_slots} open\n",
+        f"actions {succeeded} succeeded, {failed} failed, {rejected} rejected   transactions {mined} mined, {open_slots} open\n",
         f"log {head.position} events, {events_per_sec:.0f}/s   head {str(head.hash)[:18]}...",
     )
     return Group(lines, _wallet_table(wallets))
+
+
+def _used_nonces(wallet: Wallet) -> int:
+    """How many of its nonces the chain has settled: the wallets of a demo are new, so each is by a transaction of ours."""
+    return (wallet.next_nonce or 0) - len(wallet.pending)
 
 
 def _wallet_table(wallets: list[Wallet]) -> Table:
