@@ -11,25 +11,21 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ghostfleet.domain.state import State
-from ghostfleet.domain.values import HOUR_US, Address, Octets, WalletId, decode_octets
+from ghostfleet.domain.values import HOUR_US, Address, Octets, decode_octets
 from ghostfleet.engine.ports import Clock, Signer
-from ghostfleet.errors import GhostFleetError, TryAgain
+from ghostfleet.errors import GhostFleetError
 from ghostfleet.keys.addresses import checksummed, parse_address
 from ghostfleet.keys.messages import signer_of_text
+from ghostfleet.operations.fleet_signature import NoSigner, signed_for_the_fleet
 from ghostfleet.telemetry.moments import iso
 
 TITLE = "Ghost Fleet manifest 1"
 FRESH_US = HOUR_US
 """A manifest is signed anew when the fleet has changed, and after this long: nobody makes a key service work by asking."""
-MAX_SIGNERS_TRIED = 3
 _TEXT = re.compile(
     rf"{TITLE}\nchain ([1-9][0-9]{{0,18}})\nissued (\S{{20,40}})\naddresses ([0-9]{{1,6}})((?:\n0x[0-9a-fA-F]{{40}})*)",
     re.ASCII,
 )
-
-
-class NoSigner(TryAgain):
-    """No wallet of the fleet can sign its manifest now: none is active, or whoever holds the keys does not answer."""
 
 
 class NotAManifest(GhostFleetError):
@@ -104,23 +100,17 @@ class ManifestDesk:
             return self._manifest
 
     async def _signed(self, state: State, of: tuple[int, frozenset[Address]], now_us: int) -> Manifest:
-        """By the first active wallet whose key can be had."""
         chain_id, addresses = of
         text = manifest_text(chain_id, now_us, list(addresses))
-        active = sorted(name for name, wallet in state.wallets.items() if not wallet.retired)
-        why = "no wallet is active"
-        for name in active[:MAX_SIGNERS_TRIED]:
-            try:
-                signature = await self._signer.sign_message(WalletId(name), text.encode())
-            except GhostFleetError as problem:
-                why = str(problem)
-                continue
-            return Manifest(
-                text=text,
-                signer=checksummed(state.wallets[name].address),
-                signature=signature,
-                chain_id=chain_id,
-                issued=iso(now_us),
-                addresses=tuple(text.split("\n")[4:]),
-            )
-        raise NoSigner(f"the manifest cannot be signed: {why}")
+        try:
+            signed = await signed_for_the_fleet(state, self._signer, text)
+        except NoSigner as nobody:
+            raise NoSigner(f"the manifest cannot be signed: {nobody}") from None
+        return Manifest(
+            text=text,
+            signer=checksummed(signed.signer),
+            signature=signed.signature,
+            chain_id=chain_id,
+            issued=iso(now_us),
+            addresses=tuple(text.split("\n")[4:]),
+        )

@@ -14,7 +14,8 @@ from ghostfleet.engine.signing import KeyringSigner
 from ghostfleet.keys.addresses import address_of, checksummed
 from ghostfleet.keys.keyring import Keyring
 from ghostfleet.keys.messages import signer_of_text
-from ghostfleet.operations.manifest import ManifestDesk, NoSigner, NotAManifest, manifest_text, verified
+from ghostfleet.operations.fleet_signature import NoSigner
+from ghostfleet.operations.manifest import ManifestDesk, NotAManifest, manifest_text, verified
 
 NOON_US = 1_767_268_800_000_000
 SECRETS = {WalletId(f"wallet-00{n}"): bytes([n]) * 32 for n in (1, 2, 3)}
@@ -41,6 +42,9 @@ class Stage:
     async def sign_message(self, wallet: WalletId, text: bytes) -> Any:
         self.signed.append(wallet)
         return await self._signer.sign_message(wallet, text)
+
+    def withheld(self, wallet: WalletId) -> str:
+        return self._signer.withheld(wallet)
 
 
 async def test_it_names_every_address_retired_ones_too_and_is_signed_by_an_active_one():
