@@ -322,6 +322,28 @@ class LogArchived(Event, frozen=True, kw_only=True):
     file_sha256: Hash
 
 
+@catalogued
+class HeadSigned(Event, frozen=True, kw_only=True):
+    """A checkpoint: the head of the log as it was a moment before, signed by a wallet of the fleet (domain/checkpoint.py has the
+    text). Whoever rewrites what stands before it would have to sign it anew."""
+
+    CRITICAL: ClassVar[bool] = False
+    chain_id: int
+    genesis_hash: Hash
+    position: int
+    head_hash: Hash
+    signer: Address
+    signature: Octets
+
+
+@catalogued
+class HeadNotSigned(Event, frozen=True, kw_only=True):
+    """No wallet could sign the head of the log when a checkpoint was due. Written once, until one could again."""
+
+    CRITICAL: ClassVar[bool] = False
+    reason: str
+
+
 # --- fleet: operations ------------------------------------------------------------------------------------------------
 
 

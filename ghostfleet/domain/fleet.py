@@ -31,6 +31,15 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     since_us: int
 
 
+class SignedHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest checkpoint: which row was signed, by whom, and when that was recorded."""
+
+    position: int
+    head_hash: Hash
+    signer: Address
+    time_us: int
+
+
 class FleetPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """When so many wallets trip within `trip_window_us` that the fleet pauses itself; a share of 0 never does."""
 
@@ -69,6 +78,9 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     """When the newest scheduled backup was made; 0 before the first."""
     backed_up_by_hand_us: int = 0
     """The same of those that somebody made by hand: where these lie nobody knows, so they put off no scheduled one."""
+    signed_head: SignedHead | None = None
+    head_unsigned: bool = False
+    """Whether the last word on checkpoints is that nobody could sign one."""
 
     def operation(self, operation_id: str) -> Operation | None:
         """An open operation by its id."""
@@ -271,6 +283,17 @@ def _backed_up(fleet: Fleet, event: ev.BackupMade, recorded: ev.Recorded) -> Fle
     return replace(fleet, backed_up_us=recorded.time_us)
 
 
+def _head_signed(fleet: Fleet, event: ev.HeadSigned, recorded: ev.Recorded) -> Fleet:
+    signed = SignedHead(
+        position=event.position, head_hash=event.head_hash, signer=event.signer, time_us=recorded.time_us
+    )
+    return replace(fleet, signed_head=signed, head_unsigned=False)
+
+
+def _head_not_signed(fleet: Fleet, event: ev.HeadNotSigned, recorded: ev.Recorded) -> Fleet:
+    return replace(fleet, head_unsigned=True)
+
+
 def _unchanged(fleet: Fleet, event: ev.Event, recorded: ev.Recorded) -> Fleet:
     return fleet
 
@@ -302,6 +325,8 @@ HANDLERS: dict[type[ev.Event], Callable[[Fleet, Any, ev.Recorded], Fleet]] = {
     ev.BackupFailed: _unchanged,
     ev.LogRestored: _unchanged,
     ev.LogArchived: _unchanged,
+    ev.HeadSigned: _head_signed,
+    ev.HeadNotSigned: _head_not_signed,
     ev.TransactionSigned: _signed,
     ev.BreakerTripped: _tripped,
     ev.BreakerReset: _untripped,

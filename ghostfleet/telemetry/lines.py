@@ -119,6 +119,8 @@ LINES: dict[type[ev.Event], tuple[Level, Callable[[Any], str]]] = {
     ev.BackupFailed: (ERROR, lambda e: f"backup failed: class=backup {e.reason}"),
     ev.LogRestored: (WARNING, lambda e: f"log restored from a backup that ends at #{e.position}{_replaced(e)}"),
     ev.LogArchived: (INFO, lambda e: f"events #{e.first_position} to #{e.last_position} moved to archive {e.file}"),
+    ev.HeadSigned: (INFO, lambda e: f"head of the log signed: #{e.position} {e.head_hash} by {e.signer}"),
+    ev.HeadNotSigned: (WARNING, lambda e: f"head of the log not signed: {e.reason}"),
     ev.ChainReorganised: (
         WARNING,
         lambda e: f"chain reorganised: {e.depth} blocks after {e.ancestor} replaced, head now {e.new_head.number}",

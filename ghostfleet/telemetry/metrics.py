@@ -41,6 +41,7 @@ TRANSACTION_STATUSES = (
     "superseded",
 )
 BACKUP_OUTCOMES = ("made", "failed")
+CHECKPOINT_OUTCOMES = ("signed", "failed")
 
 
 class Reachable(Protocol):
@@ -84,6 +85,7 @@ class Metrics:
         self.events = self._counter("ghost_fleet_events", "Events recorded by type.", ("type",))
         self.commands = self._counter("ghost_fleet_admin_commands", "Admin commands.", ("command", "outcome"))
         self.backups = self._counter("ghost_fleet_backups", "Scheduled backups by outcome.", ("outcome",))
+        self.checkpoints = self._counter("ghost_fleet_checkpoints", "Checkpoints of the log by outcome.", ("outcome",))
         self.lockouts = self._counter("ghost_fleet_admin_lockouts", "Places locked out after wrong credentials.")
         self.gas_used = self._counter("ghost_fleet_gas_used", "Gas used by mined transactions.")
         self.fees = self._counter("ghost_fleet_fees_spent_eth", "Fees of mined transactions, in ETH.")
@@ -128,6 +130,8 @@ class Metrics:
         self.registry.register(self._fleet)
         for outcome in BACKUP_OUTCOMES:
             self.backups.labels(outcome)
+        for outcome in CHECKPOINT_OUTCOMES:
+            self.checkpoints.labels(outcome)
         for status in TRANSACTION_STATUSES:
             self.transactions.labels(status)
         for limit in (*PACE_LIMITS, *SPENDING_LIMITS):
@@ -251,6 +255,12 @@ class FleetGauges(Collector):
             "ghost_fleet_last_backup_timestamp_seconds",
             "When the newest scheduled backup was made, Unix time; 0 before the first.",
             state.fleet.backed_up_us / SECOND_US,
+        )
+        signed = state.fleet.signed_head
+        yield _gauge(
+            "ghost_fleet_last_checkpoint_timestamp_seconds",
+            "When the head of the log was last signed, Unix time; 0 before the first.",
+            signed.time_us / SECOND_US if signed is not None else 0,
         )
         up = GaugeMetricFamily("ghost_fleet_endpoint_up", "1 while the RPC endpoint is asked.", labels=["endpoint"])
         for endpoint in self._endpoints:

@@ -174,6 +174,12 @@ class Telemetry:
     def _backup_failed(self, event: ev.BackupFailed, recorded: ev.Recorded) -> None:
         self.metrics.backups.labels("failed").inc()
 
+    def _head_signed(self, event: ev.HeadSigned, recorded: ev.Recorded) -> None:
+        self.metrics.checkpoints.labels("signed").inc()
+
+    def _head_not_signed(self, event: ev.HeadNotSigned, recorded: ev.Recorded) -> None:
+        self.metrics.checkpoints.labels("failed").inc()
+
     def _tripped(self, event: ev.BreakerTripped, recorded: ev.Recorded) -> None:
         self.metrics.breaker_trips.inc(recorded.wallet or "")
 
@@ -207,6 +213,8 @@ HANDLERS: dict[type[ev.Event], Callable[[Telemetry, Any, ev.Recorded], None]] = 
     ev.WalletRegistered: Telemetry._registered,
     ev.BackupMade: Telemetry._backup_made,
     ev.BackupFailed: Telemetry._backup_failed,
+    ev.HeadSigned: Telemetry._head_signed,
+    ev.HeadNotSigned: Telemetry._head_not_signed,
     ev.BreakerTripped: Telemetry._tripped,
     ev.ChainReorganised: Telemetry._reorganised,
     ev.AdminCommandReceived: Telemetry._received,
