@@ -3,11 +3,14 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import msgspec
 import typer
 
+from ghostfleet.cli.checkpoints import checkpoints
+from ghostfleet.cli.given import given_bytes
 from ghostfleet.cli.moments import moment_of
 from ghostfleet.cli.options import options_of
 from ghostfleet.cli.output import print_json, print_line, print_table, print_warning
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from ghostfleet.store.log import EventLog
     from ghostfleet.store.queries import EventQuery, TransactionRow, TransactionStatus
     from ghostfleet.store.rows import EventRow
+    from ghostfleet.store.verification import Verification
 
 T = TypeVar("T")
 
@@ -26,11 +30,20 @@ app = typer.Typer(help="What happened, from the log itself; works while the serv
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 Wallet = Annotated[str | None, typer.Option("--wallet", help="Only of this wallet.")]
+MAX_NAMED = 10
+"""Positions in a line."""
 Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
 
 
 class NotVerified(GhostFleetError):
     """The log does not hang together. Keep it, restore a backup beside it, and find out who wrote to the file."""
+
+    exit_code = 1
+
+
+class NotTheLog(GhostFleetError):
+    """The log hangs together, and does not hold a checkpoint that was noted elsewhere: it was written anew, or is another one.
+    Keep it as it is, compare it with a backup, and find out who could write to it."""
 
     exit_code = 1
 
@@ -142,25 +155,68 @@ def export(
 
 
 @app.command("verify")
-def verify(context: typer.Context, as_json: AsJson = False) -> None:
-    """Walk the hash chain; the first row that does not fit is named. Exit code 1 when one does not."""
+def verify(
+    context: typer.Context,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            help="Holds the log what `audit checkpoints` printed then? - is standard input.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Walk the hash chain and check every signed checkpoint; the first row that does not fit is named. Exit code 1 when one
+    does not."""
+    from ghostfleet.keys.messages import signer_of_text
+    from ghostfleet.operations.noted_checkpoints import checkpoints_in
+    from ghostfleet.store.checkpoints import Asked
     from ghostfleet.store.errors import LogCorrupt
     from ghostfleet.store.log import verify_log
 
+    noted = checkpoints_in(given_bytes(checkpoint).decode(errors="replace")) if checkpoint is not None else []
+    asked_for = Asked(signer_of=signer_of_text, noted=noted)
     try:
         settings = options_of(context).load(keys=False)
-        found = asyncio.run(verify_log(settings.store.url, archives=settings.archive_dir))
+        found = asyncio.run(verify_log(settings.store.url, archives=settings.archive_dir, asked=asked_for))
     except LogCorrupt as corrupt:
         raise NotVerified(str(corrupt)) from None
     if as_json:
         print_json(found)
-    elif found.ok:
+    elif not found.problem:
         after = f" after position {found.after}" if found.after else ""
         print_line(f"{found.rows} events verified{after}, head {found.head.hash}")
+        print_line(_checkpoints(found))
     for missing in found.missing:
         print_warning(f"{missing}: not verified, nor what the read models derive from them")
-    if not found.ok:
+    if found.checkpoints_unseen:
+        print_warning(
+            f"{found.checkpoints_unseen} checkpoints name rows of archives that are not at hand: only their signatures"
+        )
+    if found.problem:
         raise NotVerified(f"{found.problem}; {found.rows} events before it verify")
+    if found.not_contained:
+        raise NotTheLog(found.not_contained)
+    if noted and not as_json:
+        print_line(f"the log holds what was noted: {', '.join(str(it.position) for it in noted[-MAX_NAMED:])}")
+
+
+def _checkpoints(found: "Verification") -> str:
+    """How much of the log a signature covers."""
+    from ghostfleet.keys.addresses import checksummed
+    from ghostfleet.telemetry.moments import iso
+
+    newest = found.newest_checkpoint
+    if newest is None:
+        return "no checkpoint among them: nothing is signed"
+    return (
+        f"checkpoints verified: {found.checkpoints}, the newest of position {newest.covers}, written {iso(newest.time_us)},"
+        f" signed by {checksummed(newest.signer)}; {found.head.position - newest.covers} events after it are not signed"
+    )
+
+
+app.command("checkpoints")(checkpoints)
 
 
 @app.command("state")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ghostfleet.domain.events import NewEvent, Recorded, Stream, wallet_of
 from ghostfleet.errors import BadInput
+from ghostfleet.store.checkpoints import Asked
 from ghostfleet.store.codec import CODEC, Codec, Encoded
 from ghostfleet.store.commits import MAX_APPEND_ROWS, GroupCommit
 from ghostfleet.store.errors import ArchiveMissing, EventUnwritable, LogUnavailable, UnknownCriticalEvent
@@ -125,9 +126,10 @@ class EventLog:
         """A page of attempts."""
         return await self._recorder.transactions(query)
 
-    async def verify(self, *, after: int = 0) -> Verification:
-        """Walk the hash chain and all that hangs on it; the first row that does not fit is named."""
-        return await verify(self._recorder, self._codec, after)
+    async def verify(self, *, after: int = 0, asked: Asked | None = None) -> Verification:
+        """Walk the hash chain and all that hangs on it, checkpoints where that is asked; the first row that does not fit is
+        named."""
+        return await verify(self._recorder, self._codec, after, asked)
 
     async def rebuild_projections(self) -> None:
         """Make the read models anew from the events, and drop snapshots that do not fit them. For a log that nobody appends
@@ -217,13 +219,15 @@ async def open_log(
         raise
 
 
-async def verify_log(url: str, *, codec: Codec = CODEC, archives: Path | None = None) -> Verification:
+async def verify_log(
+    url: str, *, codec: Codec = CODEC, archives: Path | None = None, asked: Asked | None = None
+) -> Verification:
     """`EventLog.verify` of a log that may be too damaged to be opened.
 
     Raises BadInput, SchemaTooNew, UnknownCriticalEvent, LogUnavailable; LogCorrupt when the database cannot even be read.
     """
     recorder = await recorder_at(url, read_only=True, create=False, archives=archives)
     try:
-        return await verify(recorder, codec, 0)
+        return await verify(recorder, codec, 0, asked)
     finally:
         await recorder.close()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ghostfleet.domain.events import Stream
+from ghostfleet.store.checkpoints import Asked, CheckpointWalk, Newest
 from ghostfleet.store.codec import Codec
 from ghostfleet.store.errors import LogCorrupt, UnknownCriticalEvent
 from ghostfleet.store.expectation import Expectation
@@ -31,6 +32,13 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """The walk began behind this position, which is 0 unless it was asked so or an archive is not at hand."""
     missing: tuple[str, ...] = ()
     """Archives that are not at hand: their events were not verified, nor what the read models derive from them."""
+    checkpoints: int = 0
+    """How many signed heads were checked; none where nobody asked."""
+    checkpoints_unseen: int = 0
+    """How many of them name a row in an archive that is not at hand: only their signatures were checked."""
+    newest_checkpoint: Newest | None = None
+    not_contained: str = ""
+    """Why this is not the log of a checkpoint that was noted elsewhere. It may hang together all the same."""
 
 
 class Misfit(Exception):
@@ -67,8 +75,9 @@ class _Walk:
         self.rows = 0
         self._versions: dict[Stream, int] | None = {} if at.position == 0 else None
         self.expected = Expectation() if at.position == 0 else None
+        self.checkpoints: CheckpointWalk | None = None
 
-    def step(self, row: EventRow) -> None:
+    async def step(self, row: EventRow) -> None:
         """One more row. Raises Misfit."""
         position = self.at.position + 1
         if fault := chain_fault(row, self.at.position, self.at.hash):
@@ -92,6 +101,8 @@ class _Walk:
             raise Misfit(
                 f"the row is another than the one that the log was anchored to ({self._anchor.hash})", position
             )
+        if self.checkpoints is not None and (fault := await self.checkpoints.see(recorded.event, row)):
+            raise Misfit(fault, position)
         self.at = LogHead(row.position, row.hash)
         self.rows += 1
 
@@ -101,8 +112,8 @@ class _Walk:
             raise Misfit(f"the row is missing: the log had reached {self._witness.position}", self.at.position + 1)
 
 
-async def verify(recorder: Recorder, codec: Codec, after: int) -> Verification:
-    """Everything after a position (which is taken on trust); from 0 the read models as well.
+async def verify(recorder: Recorder, codec: Codec, after: int, asked: Asked | None = None) -> Verification:
+    """Everything after a position (which is taken on trust); from 0 the read models as well. Checkpoints where that is `asked`.
 
     Raises LogUnavailable, and UnknownCriticalEvent where this release cannot read on.
     """
@@ -110,8 +121,11 @@ async def verify(recorder: Recorder, codec: Codec, after: int) -> Verification:
     if missing:
         after = max(after, recorder.anchor.position)
     walk = _Walk(codec, LogHead(after), recorder.witnessed(), recorder.anchor)
+    walk.checkpoints = CheckpointWalk(recorder, asked) if asked is not None else None
     try:
         walk.at = await _start(recorder, after)
+        if walk.checkpoints is not None:
+            await walk.checkpoints.begin(walk.at)
         await _walk_to_the_end(recorder, walk)
         walk.check_end()
         if walk.expected is not None:
@@ -128,7 +142,18 @@ async def verify(recorder: Recorder, codec: Codec, after: int) -> Verification:
     except LogCorrupt as problem:
         return Verification(ok=False, head=walk.at, rows=walk.rows, problem=str(problem), after=after)
     attempts = 0 if walk.expected is None else walk.expected.attempts
-    return Verification(ok=True, head=walk.at, rows=walk.rows, transactions=attempts, after=after, missing=missing)
+    found = Verification(ok=True, head=walk.at, rows=walk.rows, transactions=attempts, after=after, missing=missing)
+    if walk.checkpoints is None:
+        return found
+    not_contained = walk.checkpoints.not_contained(walk.at)
+    return msgspec.structs.replace(
+        found,
+        ok=not not_contained,
+        checkpoints=walk.checkpoints.count,
+        checkpoints_unseen=walk.checkpoints.unseen,
+        newest_checkpoint=walk.checkpoints.newest,
+        not_contained=not_contained,
+    )
 
 
 async def _start(recorder: Recorder, after: int) -> LogHead:
@@ -147,7 +172,7 @@ async def _start(recorder: Recorder, after: int) -> LogHead:
 async def _walk_to_the_end(recorder: Recorder, walk: _Walk) -> None:
     while page := await _page(recorder, walk.at.position):
         for row in page:
-            walk.step(row)
+            await walk.step(row)
         if walk.expected is not None:
             ended = walk.expected.take_ended()
             found = await recorder.by_hash([row.hash for row in ended])

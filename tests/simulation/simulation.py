@@ -20,8 +20,10 @@ from ghostfleet.engine.gate import Reason
 from ghostfleet.engine.ports import AdminCommand
 from ghostfleet.errors import GhostFleetError, StopService
 from ghostfleet.keys.keyring import Keyring, WalletKey
+from ghostfleet.keys.messages import signer_of_text
 from ghostfleet.keys.opening import Opening
 from ghostfleet.plugins.api import Plugin
+from ghostfleet.store.checkpoints import Asked
 from ghostfleet.store.codec import CODEC
 from ghostfleet.store.errors import LogUnavailable
 from ghostfleet.store.log import EventLog
@@ -483,5 +485,5 @@ def _innermost(problem: BaseException) -> BaseException:
 
 async def _verified(disk: MemoryDisk) -> str:
     log = await EventLog.over(MemoryRecorder(MemoryDisk(disk.durable)))
-    found = await log.verify()
+    found = await log.verify(asked=Asked(signer_of=signer_of_text))
     return "" if found.ok else str(found)
