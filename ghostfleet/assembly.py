@@ -54,6 +54,7 @@ from ghostfleet.http.server import serving
 from ghostfleet.keys.keyring import Keyring
 from ghostfleet.keys.opening import Opening
 from ghostfleet.operations.backup_schedule import backups_by_schedule
+from ghostfleet.operations.checkpoints import Checkpoints
 from ghostfleet.operations.desk import OperationDesk
 from ghostfleet.operations.runner import OperationRunner
 from ghostfleet.plugins.api import Plugin
@@ -96,10 +97,16 @@ class Parts:
     reloader: Reloader
     operations: OperationRunner
     deadman: Deadman
+    checkpoints: Checkpoints
     supervisor: list[Supervisor] = field(default_factory=list)
     keys: KeysAtStart | None = None
     operations_only: bool = False
     """Nothing is decided: wallets do the errands of operations, and nothing else."""
+
+    @property
+    def sign_heads(self) -> bool:
+        """Whether checkpoints are written: by a service that has checked the chain against the log, and by nothing else."""
+        return self.running.service.begun and not self.operations_only
 
 
 async def run_service(
@@ -262,8 +269,21 @@ async def _wired(loaded: Loaded, ports: Ports, edge: RpcEdge, gate: Gate, metric
     deadman = Deadman(live, clock, int(loaded.safety.deadman_hours * HOUR_US))
     metrics.deadman_left.set_function(lambda: deadman.left_secs)
     keys = KeysAtStart(ports.opening, live, partial(_nudge, supervisor)) if ports.opening is not None else None
+    checkpoints = Checkpoints(world, log)
     return Parts(
-        world, live, heads, snapshots, running, telemetry, edge, reloader, operations, deadman, supervisor, keys
+        world,
+        live,
+        heads,
+        snapshots,
+        running,
+        telemetry,
+        edge,
+        reloader,
+        operations,
+        deadman,
+        checkpoints,
+        supervisor,
+        keys,
     )
 
 
@@ -353,9 +373,12 @@ async def _fleet(loaded: Loaded, parts: Parts) -> None:
 
 
 async def _housekeeping(parts: Parts) -> None:
-    while True:
-        await asyncio.sleep(HOUSEKEEPING_SECS)
-        await parts.snapshots.if_due()
+    async with asyncio.TaskGroup() as group:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_SECS)
+            await parts.snapshots.if_due()
+            if parts.sign_heads and parts.checkpoints.due:
+                group.create_task(parts.checkpoints.write(), name="checkpoint")
 
 
 async def _stop(parts: Parts) -> None:
@@ -363,7 +386,8 @@ async def _stop(parts: Parts) -> None:
     with contextlib.suppress(GhostFleetError, TimeoutError):
         stopped = ev.ServiceStopped(reason=parts.running.service.stop_reason)
         async with asyncio.timeout(STOP_SECS):
-            await parts.live.write([ev.NewEvent(ev.FLEET_STREAM, stopped)])
+            signed = await parts.checkpoints.at_a_stop() if parts.sign_heads else ()
+            await parts.live.write([*signed, ev.NewEvent(ev.FLEET_STREAM, stopped)])
     await parts.snapshots.save()
 
 

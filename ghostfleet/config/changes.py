@@ -63,6 +63,7 @@ WHILE_RUNNING = frozenset(
         "keys.password_file",
         "keys.password_env",
         "keys.credential",
+        "audit.checkpoint_every_secs",
         "fees.max_fee_wei",
         "fees.bump_percent",
         "fees.stuck_after_secs",

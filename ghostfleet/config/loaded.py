@@ -189,6 +189,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """None: no backups are scheduled."""
     archive_dir: Path | None = None
     """Absolute; None: beside a SQLite database."""
+    checkpoint_secs: float = 0.0
+    """Time from one signed checkpoint of the log to the next; 0 is never."""
     admin: Admin
     fees: Fees
     limits: Limits

@@ -100,6 +100,7 @@ def load(
         profiles=profiles,
         store=loaded.Store(url=store_url),
         **_directories(shape, place.parent),
+        checkpoint_secs=cast(settings.AuditSettings, shape.sections["audit"]).checkpoint_every_secs,
         run=options,
         redacted=redacted,
         digest=digest_of(redacted),

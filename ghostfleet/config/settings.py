@@ -267,6 +267,25 @@ class ArchiveSettings(Section):
     )
 
 
+LEAST_CHECKPOINT_SECS = 5.0
+"""Nobody looks more often whether one is due."""
+
+
+def _never_or_not_too_often(value: float) -> float:
+    if 0 < value < LEAST_CHECKPOINT_SECS:
+        raise ValueError(f"expected 0 (never), or {LEAST_CHECKPOINT_SECS:g} seconds or more")
+    return value
+
+
+class AuditSettings(Section):
+    checkpoint_every_secs: Annotated[
+        float, Field(ge=0, le=MAX_SECS, allow_inf_nan=False), AfterValidator(_never_or_not_too_often)
+    ] = Field(
+        default=3600.0,
+        description="Time from one signed checkpoint of the log to the next, 5 or more; 0 = none is written.",
+    )
+
+
 class KmsSettings(Section):
     region: Name | None = Field(default=None, description="AWS region; without: the one AWS's own tools would take.")
     endpoint_url: Url | None = Field(default=None, description="Another address of KMS, of a VPC endpoint for example.")
@@ -389,6 +408,7 @@ SECTIONS: dict[str, type[Section]] = {
     "store": StoreSettings,
     "backup": BackupSettings,
     "archive": ArchiveSettings,
+    "audit": AuditSettings,
     "keys": KeysSettings,
     "admin": AdminSettings,
     "fees": FeesSettings,

@@ -55,7 +55,7 @@ class ChainRules:
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """All that a lane takes from the settings."""
+    """All that a running fleet takes from the settings again and again."""
 
     config_digest: str
     rules: Rules
@@ -66,6 +66,8 @@ class Tuning:
     plugins: Mapping[str, Plugin[Any]]
     allowed: AllowList
     """Whom the wallets may sign to: what the settings name. Wallets that are registered need not stand there."""
+    checkpoint_secs: float = 0.0
+    """Time from one signed checkpoint of the log to the next; 0 is never."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ NOT_DONE: dict[type[ev.Event], str] = {
     ev.LogArchived: "ends the way back (decision 0013)",
     ev.LogRestored: "replaces the log; what it writes is read as every skipped event is",
     ev.BackupFailed: "needs a disk in trouble",
+    ev.HeadNotSigned: "needs a signer in trouble",
     ev.OperationSuspended: "here the previous release's pause suspends, which knows of no operation",
 }
 
@@ -47,6 +48,7 @@ async def use_everything_new(fleet: Fleet, service: ServiceProcess) -> None:
     await _tokens(fleet, service)
     await _lock_out(service)
     await fleet.see(ev.BackupMade)
+    await fleet.see(ev.HeadSigned)
     await fund(service, {"wallet-001": checksummed(fleet.wallets["wallet-001"])}, 1_000)
     await fleet.see(ev.OperationFinished)
     assert (await service.post("/admin/reload"))["status"]

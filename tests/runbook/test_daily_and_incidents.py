@@ -115,7 +115,10 @@ def test_ir_005_what_did_it_do(stage: Stage) -> None:
     stage.texts["0xHASH"] = stage.acted()
     with stage.procedure("IR-005") as step:
         assert "mined" in step("ghost-fleet explain").out
-        step.through("ghost-fleet audit verify")
+        step.through("ghost-fleet audit events")
+        step("ghost-fleet audit verify", within_secs=READY_SECS)
+        step("ghost-fleet audit checkpoints")
+        step("ghost-fleet audit verify --checkpoint")
 
 
 def test_ir_006_the_log_does_not_take_events(stage: Stage) -> None:
