@@ -9,6 +9,7 @@ from ghostfleet.domain.values import JsonObject
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.http.contract import Answer, Ask, Operation, Parameter
 from ghostfleet.http.health import json_response
+from ghostfleet.store.rows import LogHead
 from ghostfleet.telemetry.metrics import WALLET_STATES, wallet_state
 from ghostfleet.telemetry.moments import iso
 
@@ -41,7 +42,7 @@ async def status(ask: Ask) -> Response:
             "uptime_secs": int(service.uptime_secs),
             "ready": not missing,
             "not_ready": missing,
-            "log": {"position": state.position},
+            "log": log_status(ask.doors.log.head, fleet),
             "open_slots": open_slots,
             "in_flight": service.in_flight(),
             "operations": [
@@ -59,6 +60,17 @@ async def status(ask: Ask) -> Response:
             "endpoints": list(service.endpoints()),
         }
     )
+
+
+def log_status(head: LogHead, fleet: Fleet) -> JsonObject:
+    """Where the log ends, and up to where a wallet of the fleet has signed it."""
+    signed = fleet.signed_head
+    return {
+        "position": head.position,
+        "hash": head.hash,
+        "signed_position": signed and signed.position,
+        "signed_at": signed and iso(signed.time_us),
+    }
 
 
 def throttle_status(fleet: Fleet) -> JsonObject | None:
@@ -126,7 +138,16 @@ _STATUS: JsonObject = {
         "dry_run": {"type": "boolean"},
         "ready": {"type": "boolean"},
         "not_ready": {"type": "array", "items": {"type": "string"}},
-        "log": {"type": "object", "required": ["position"]},
+        "log": {
+            "type": "object",
+            "required": ["position", "hash", "signed_position", "signed_at"],
+            "properties": {
+                "position": {"type": "integer"},
+                "hash": {"type": "string"},
+                "signed_position": {"type": ["integer", "null"]},
+                "signed_at": {"type": ["string", "null"]},
+            },
+        },
         "open_slots": {"type": "integer"},
         "wallet_counts": {"type": "object"},
         "wallets": {"type": "array", "items": {"type": "object", "required": ["id", "address", "state"]}},
