@@ -83,7 +83,6 @@ class Checkpoints:
                     await self._world.live.commit(partial(_not_signed, reason=str(nobody)))
                 else:
                     await self._world.live.write([ev.NewEvent(ev.FLEET_STREAM, signed)])
-                    self._tried_us = None
         finally:
             self._under_way = False
 

@@ -60,6 +60,11 @@ def test_a_block_that_was_quoted_in_a_mail_is_read_all_the_same() -> None:
     assert checkpoints_in(wrapped) == [it.event for it in FEW]
 
 
+def test_nobody_signs_the_place_before_the_first_row() -> None:
+    with pytest.raises(NotACheckpoint):
+        checkpoints_in(encode_json(noted(signed(0))).decode())
+
+
 @pytest.mark.parametrize("empty", ["", "\n\n", "hello", "position 7"])
 def test_a_file_without_one_is_refused(empty: str) -> None:
     with pytest.raises(BadInput, match="audit checkpoints"):

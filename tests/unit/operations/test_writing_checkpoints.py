@@ -236,7 +236,8 @@ async def test_a_signature_under_way_is_not_asked_for_twice_and_holds_nobody_up(
 async def test_a_stop_does_not_wait_for_a_signer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STOP_SECS", 0.01)
     stage.signer.silent = asyncio.Event()
-    assert await stage.checkpoints.at_a_stop() == ()
+    async with asyncio.timeout(2):
+        assert await stage.checkpoints.at_a_stop() == ()
     stage.signer.silent = SignerUnavailable("away")
     assert await stage.checkpoints.at_a_stop() == ()
 
