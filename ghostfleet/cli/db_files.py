@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from ghostfleet.operations.backup import Backup
 
 AsJson = Annotated[bool, typer.Option("--json", help="As one JSON object.")]
+NO_LOG_HERE = (
+    "there was no log here to carry a pause over from: was the fleet paused after this backup? Then set global_pause = true"
+    " before the start"
+)
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -93,6 +97,12 @@ def restore(
     print_line(f"restored: {done.position} events, head {done.head_hash}")
     if done.aside:
         print_line(f"the log that was there, {done.replaced_position} events, is {done.aside}")
+    for line in done.carried_over:
+        print_line(f"carried over: {line}")
+    for line in done.not_taken_over:
+        print_warning(line)
+    if not done.aside:
+        print_line(NO_LOG_HERE)
     if chain is None:
         print_warning(f"not compared with the chain: {why_not}")
         return

@@ -300,7 +300,7 @@ class LogRestored(Event, frozen=True, kw_only=True):
     """The first event after a backup was put in the place of the log: `position` and `head_hash` are where the backup ended.
 
     `replaced_position` and `replaced_hash` are where the log had ended that was set aside, 0 and null where there was none
-    or it could not be read.
+    or it could not be read. `effects` is how many events follow in its commit: what protects, carried over from that log.
     """
 
     CRITICAL: ClassVar[bool] = False
@@ -308,6 +308,18 @@ class LogRestored(Event, frozen=True, kw_only=True):
     head_hash: Hash
     replaced_position: int = 0
     replaced_hash: Hash | None = None
+    effects: int = 0
+
+
+@catalogued
+class FleetSpendingCarriedOver(Event, frozen=True, kw_only=True):
+    """Written by a restore, from the log that it replaced: what the fleet's limits of a day count, as (bucket of a day's
+    window, amount). No bucket counts less from here on."""
+
+    CRITICAL: ClassVar[bool] = False
+    gas_wei: tuple[tuple[int, int], ...] = ()
+    value_wei: tuple[tuple[int, int], ...] = ()
+    tokens: tuple[tuple[int, int], ...] = ()
 
 
 @catalogued
@@ -668,6 +680,18 @@ class BreakerReset(Event, frozen=True, kw_only=True):
     """An operator closed the breaker and ended a parking."""
 
     actor: str
+
+
+@catalogued
+class SpendingCarriedOver(Event, frozen=True, kw_only=True):
+    """Written by a restore, from the log that it replaced: what the wallet's limits of an hour (`actions`) and of a day count,
+    as (bucket, amount). No bucket counts less from here on."""
+
+    CRITICAL: ClassVar[bool] = False
+    actions: tuple[tuple[int, int], ...] = ()
+    gas_wei: tuple[tuple[int, int], ...] = ()
+    value_wei: tuple[tuple[int, int], ...] = ()
+    tokens: tuple[tuple[int, int], ...] = ()
 
 
 @catalogued

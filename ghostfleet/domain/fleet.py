@@ -294,6 +294,19 @@ def _head_not_signed(fleet: Fleet, event: ev.HeadNotSigned, recorded: ev.Recorde
     return replace(fleet, head_unsigned=True)
 
 
+def _spending_carried_over(fleet: Fleet, event: ev.FleetSpendingCarriedOver, recorded: ev.Recorded) -> Fleet:
+    ledger = fleet.ledger
+    return replace(
+        fleet,
+        ledger=replace(
+            ledger,
+            gas=ledger.gas.at_least(event.gas_wei),
+            value=ledger.value.at_least(event.value_wei),
+            tokens=ledger.tokens.at_least(event.tokens),
+        ),
+    )
+
+
 def _unchanged(fleet: Fleet, event: ev.Event, recorded: ev.Recorded) -> Fleet:
     return fleet
 
@@ -324,6 +337,7 @@ HANDLERS: dict[type[ev.Event], Callable[[Fleet, Any, ev.Recorded], Fleet]] = {
     ev.BackupMade: _backed_up,
     ev.BackupFailed: _unchanged,
     ev.LogRestored: _unchanged,
+    ev.FleetSpendingCarriedOver: _spending_carried_over,
     ev.LogArchived: _unchanged,
     ev.HeadSigned: _head_signed,
     ev.HeadNotSigned: _head_not_signed,

@@ -68,6 +68,14 @@ class Window(msgspec.Struct, frozen=True):
             buckets = tuple(bucket for bucket in buckets if bucket[0] >= oldest)
         return Window(self.span_us, (*buckets, (number, amount)))
 
+    def at_least(self, buckets: tuple[tuple[int, int], ...]) -> "Window":
+        """The window in which no bucket has less than it has in these."""
+        most = dict(self.buckets)
+        for number, amount in buckets:
+            most[number] = max(amount, most.get(number, 0))
+        oldest = max(most, default=0) - BUCKETS_PER_WINDOW
+        return Window(self.span_us, tuple(sorted(it for it in most.items() if it[0] >= oldest)))
+
     def total(self, now_us: Micros | int) -> int:
         """What the span before `now_us` holds, its oldest bucket counted whole."""
         oldest = now_us // (self.span_us // BUCKETS_PER_WINDOW) - BUCKETS_PER_WINDOW

@@ -294,6 +294,16 @@ def _balance(wallet: Wallet, event: ev.BalanceObserved, now_us: int) -> Wallet:
     return replace(wallet, balance_wei=event.balance_wei)
 
 
+def _spending_carried_over(wallet: Wallet, event: ev.SpendingCarriedOver, now_us: int) -> Wallet:
+    return replace(
+        wallet,
+        actions=wallet.actions.at_least(event.actions),
+        gas_spent=wallet.gas_spent.at_least(event.gas_wei),
+        value_spent=wallet.value_spent.at_least(event.value_wei),
+        tokens_spent=wallet.tokens_spent.at_least(event.tokens),
+    )
+
+
 def _by_nonce(slot: Slot) -> int:
     return slot.nonce
 
@@ -380,6 +390,7 @@ HANDLERS: dict[type[ev.Event], Callable[[Wallet, Any, int], Wallet]] = {
     ev.BreakerProbing: _probing,
     ev.BreakerReset: _reset,
     ev.BalanceObserved: _balance,
+    ev.SpendingCarriedOver: _spending_carried_over,
     ev.UnknownEvent: _unknown,
 }
 """Every event type that may stand in a wallet's stream, and what it changes."""

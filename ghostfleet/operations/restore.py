@@ -16,25 +16,25 @@ import msgspec
 
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.values import Hash
-from ghostfleet.errors import BadInput, StopService
+from ghostfleet.engine.recovery import recover
+from ghostfleet.errors import BadInput
+from ghostfleet.operations.carried_over import Replaced, carried_over, not_taken_over
+from ghostfleet.operations.log_in_place import InPlace, WouldLose, in_place
 from ghostfleet.store.copying import fill, verified_copy
 from ghostfleet.store.durable_files import decompress, making, sync
-from ghostfleet.store.errors import ArchiveMissing, LogCorrupt, LogMissing, LogUnavailable, SchemaTooNew
+from ghostfleet.store.errors import LogCorrupt, LogUnavailable
 from ghostfleet.store.lock import WriterLock
 from ghostfleet.store.log import open_log
-from ghostfleet.store.places import archive_place, open_database, recorder_at, sqlite_path
+from ghostfleet.store.places import archive_place, open_database, sqlite_path
 from ghostfleet.store.postgres import PostgresDatabase
 from ghostfleet.store.postgres_swap import emptied
-from ghostfleet.store.recorder import Recorder
 from ghostfleet.store.rows import LogHead
 from ghostfleet.store.sql_recorder import SqlRecorder
 from ghostfleet.store.sqlite import as_one_file
 
+__all__ = ["Restored", "WouldLose", "restore"]
+
 GZIP_MAGIC = b"\x1f\x8b"
-
-
-class WouldLose(StopService):
-    """The log in this place holds what the backup does not. Nothing was changed; `--force` sets it aside all the same."""
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +46,15 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """Where the replaced log is; empty when there was none."""
     replaced_position: int = 0
     replaced_hash: Hash | None = None
+    paused: bool = False
+    """Whether the restored log begins paused."""
+    carried_over: tuple[str, ...] = ()
+    """What it has from the log that it replaces, in sentences, with what to do about it."""
+    not_taken_over: tuple[str, ...] = ()
+    """What that log had and this one has not, as far as an operator may want to do it again."""
+
+
+NOTHING_THERE = Replaced(state=None)
 
 
 async def restore(url: str, file: Path, *, archives: Path | None = None, force: bool = False) -> Restored:
@@ -61,11 +70,11 @@ async def restore(url: str, file: Path, *, archives: Path | None = None, force: 
     with WriterLock(path), making(path) as workshop:
         copy = workshop / "log.db"
         head = await _unpacked(file, copy)
-        old = await _head_in(url, copy, head, place, force)
-        await _say(copy, head, old)
+        there = await in_place(url, copy, head, place, force)
+        done = await _say(copy, head, there, file.name, place)
         aside = _set_aside(path) if os.path.lexists(path) else None
         _swap(copy, path)
-        return _restored(head, old, "" if aside is None else str(aside))
+        return msgspec.structs.replace(done, aside="" if aside is None else str(aside))
 
 
 async def _restore_postgres(url: str, file: Path, place: Path | None, force: bool) -> Restored:
@@ -76,9 +85,10 @@ async def _restore_postgres(url: str, file: Path, place: Path | None, force: boo
         with TemporaryDirectory(prefix="ghost-fleet-restore-") as workshop:
             copy = Path(workshop) / "log.db"
             head = await _unpacked(file, copy)
-            old = await _head_in(url, copy, head, place, force)
-            await _say(copy, head, old)
-            aside = f"replaced_{_stamp().lower()}_{time.time_ns() // 1000 % 1_000_000:06d}" if old.position else ""
+            there = await in_place(url, copy, head, place, force)
+            done = await _say(copy, head, there, file.name, place)
+            stamp = f"{_stamp().lower()}_{time.time_ns() // 1000 % 1_000_000:06d}"
+            aside = f"replaced_{stamp}" if there.head.position else ""
             source = await open_database(f"sqlite:///{copy}", read_only=True)
             try:
                 until, _ = await SqlRecorder(source).stated_head()
@@ -86,7 +96,7 @@ async def _restore_postgres(url: str, file: Path, place: Path | None, force: boo
                     await fill(inside, source, until)
             finally:
                 await source.close()
-            return _restored(head, old, aside and f"schema {aside}")
+            return msgspec.structs.replace(done, aside=aside and f"schema {aside}")
     finally:
         await database.close()
 
@@ -101,77 +111,36 @@ async def _unpacked(file: Path, into: Path) -> LogHead:
     return await verified_copy(into)
 
 
-async def _head_in(url: str, copy: Path, head: LogHead, place: Path | None, force: bool) -> LogHead:
-    """Where the log in place ends. Raises WouldLose when it holds what the backup does not, unless forced."""
+async def _say(copy: Path, head: LogHead, there: InPlace, name: str, place: Path | None) -> Restored:
+    """Write into the restored log that it was restored, and what it takes over, before it is anybody's log."""
+    log = await open_log(f"sqlite:///{copy}", archives=place)
     try:
-        recorder = await recorder_at(url, read_only=True, archives=place)
-    except LogMissing:
-        return LogHead()
-    except (LogCorrupt, SchemaTooNew) as problem:
-        if force:
-            return LogHead()
-        raise WouldLose(
-            f"the log in place cannot be read, so nobody knows what it holds ({problem}): --force sets it aside"
-        ) from None
-    backup = await recorder_at(f"sqlite:///{copy}", read_only=True, archives=place)
-    old = LogHead()
-    try:
-        old = await recorder.head()
-        lost = await _lost(recorder, old, backup, head)
-    except LogCorrupt as problem:
-        old, lost = LogHead(), f"is damaged ({problem})"
-    except ArchiveMissing as problem:
-        lost = f"cannot be compared with the backup ({problem})"
-    finally:
-        await backup.close()
-        await recorder.close()
-    if lost and not force:
-        raise WouldLose(f"the log in place {lost}: --force sets it aside and puts the backup in its place")
-    return old
-
-
-async def _lost(recorder: Recorder, old: LogHead, backup: Recorder, head: LogHead) -> str:
-    """In words, what of the log in place is not in the backup; empty when it holds nothing else."""
-    shared = min(old.position, head.position)
-    if await _hash_at(recorder, shared) != await _hash_at(backup, shared):
-        return f"is another one: at position {shared} it has another event than the backup"
-    beyond = await recorder.page(head.position, None, 2) if old.position > head.position else ()
-    if not beyond or (len(beyond) == 1 and beyond[0].type == ev.LogRestored.__name__):
-        return ""  # nothing, or a restore of this backup that was killed before it was through
-    return f"goes on to position {old.position}, {old.position - head.position} events after the backup's last one"
-
-
-async def _hash_at(recorder: Recorder, position: int) -> Hash:
-    """Raises ArchiveMissing where it is in an archive that is not at hand."""
-    if position == recorder.anchor.position:
-        return recorder.anchor.hash
-    rows = await recorder.page(position - 1, position, 1)
-    return rows[0].hash if rows else Hash()
-
-
-async def _say(copy: Path, head: LogHead, old: LogHead) -> None:
-    """Write into the restored log that it was restored, before it is anybody's log."""
-    event = ev.LogRestored(
-        position=head.position,
-        head_hash=head.hash,
-        replaced_position=old.position,
-        replaced_hash=old.hash if old.position else None,
-    )
-    log = await open_log(f"sqlite:///{copy}")
-    try:
-        await log.append([ev.NewEvent(ev.FLEET_STREAM, event)], time_us=time.time_ns() // 1000)
+        backup = await recover(log)
+        now_us = time.time_ns() // 1000
+        told = carried_over(there.replaced or NOTHING_THERE, backup, name, now_us)
+        effects = [event for each in told for event in each.events]
+        restored = ev.LogRestored(
+            position=head.position,
+            head_hash=head.hash,
+            replaced_position=there.head.position,
+            replaced_hash=there.head.hash if there.head.position else None,
+            effects=len(effects),
+        )
+        await log.append([ev.NewEvent(ev.FLEET_STREAM, restored), *effects], time_us=now_us)
+        paused = (await recover(log)).fleet.paused is not None
     finally:
         await log.close()
     as_one_file(copy)
-
-
-def _restored(head: LogHead, old: LogHead, aside: str) -> Restored:
+    state = there.replaced.state if there.replaced is not None else None
     return Restored(
         position=head.position,
         head_hash=head.hash,
-        aside=aside,
-        replaced_position=old.position,
-        replaced_hash=old.hash if old.position else None,
+        aside="",
+        replaced_position=there.head.position,
+        replaced_hash=restored.replaced_hash,
+        paused=paused,
+        carried_over=tuple(each.words for each in told),
+        not_taken_over=tuple(not_taken_over(state, backup)) if state is not None else (),
     )
 
 

@@ -118,6 +118,8 @@ LINES: dict[type[ev.Event], tuple[Level, Callable[[Any], str]]] = {
     ev.BackupMade: (INFO, lambda e: f"backup made{_by(e.actor)}: {e.file}, up to #{e.position}, {e.size_bytes} bytes"),
     ev.BackupFailed: (ERROR, lambda e: f"backup failed: class=backup {e.reason}"),
     ev.LogRestored: (WARNING, lambda e: f"log restored from a backup that ends at #{e.position}{_replaced(e)}"),
+    ev.FleetSpendingCarriedOver: (INFO, lambda e: "the replaced log's spending of the fleet counts towards its limits"),
+    ev.SpendingCarriedOver: (INFO, lambda e: "the replaced log's spending counts towards limits"),
     ev.LogArchived: (INFO, lambda e: f"events #{e.first_position} to #{e.last_position} moved to archive {e.file}"),
     ev.HeadSigned: (INFO, lambda e: f"head of the log signed: #{e.position} {e.head_hash} by {e.signer}"),
     ev.HeadNotSigned: (WARNING, lambda e: f"head of the log not signed: {e.reason}"),

@@ -22,7 +22,8 @@ import ghostfleet.operations.restore as restores
 import ghostfleet.store.postgres as postgres
 import ghostfleet.store.postgres_swap as postgres_swap
 import ghostfleet.store.sqlite as sqlite
-from ghostfleet.domain.state import encode_state
+from ghostfleet.domain.events import LogRestored
+from ghostfleet.domain.state import decode_state, encode_state
 from ghostfleet.engine.recovery import recover
 from ghostfleet.operations.archive import archive
 from ghostfleet.store.errors import LogCutBack
@@ -113,18 +114,33 @@ async def restore(directory: Path, url: str) -> None:
 
 
 async def look_at_restored(directory: Path, url: str) -> None:
-    """The old log, the restored one, or one that a start refuses because it ends too early; never none."""
+    """The old log, the restored one, or one that a start refuses because it ends too early; never none, never one that is not
+    paused."""
     try:
-        head, _ = await head_and_state(url, directory)
+        head, state = await head_and_state(url, directory)
     except LogCutBack:
         return
-    assert head.position in (LENGTH, OLD_BACKUP + 1), head
+    assert decode_state(state).fleet.paused is not None
+    assert head.position == LENGTH or await is_restored(url), head
+
+
+async def is_restored(url: str) -> bool:
+    """The backup, LogRestored, and as much after it as that says."""
+    log = await open_log(url, read_only=True)
+    try:
+        first, *effects = [it async for it in log.read(OLD_BACKUP)]
+    finally:
+        await log.close()
+    return isinstance(first.event, LogRestored) and len(effects) == first.event.effects
 
 
 async def nothing_is_lost(directory: Path, url: str) -> None:
     """After the end: the restored log, and the replaced one beside it."""
-    head, _ = await head_and_state(url, directory)
-    assert head.position == OLD_BACKUP + 1
+    _, state = await head_and_state(url, directory)
+    paused = decode_state(state).fleet.paused
+    assert paused is not None
+    assert "stolen key?" in paused.reason, paused
+    assert await is_restored(url)
     if url.startswith("sqlite"):
         asides = [
             it for it in directory.glob("log.db.replaced-*") if not it.name.endswith(("-wal", "-shm", ".witness"))

@@ -24,6 +24,8 @@ WRONG_CREDENTIALS = 12
 NOT_DONE: dict[type[ev.Event], str] = {
     ev.LogArchived: "ends the way back (decision 0013)",
     ev.LogRestored: "replaces the log; what it writes is read as every skipped event is",
+    ev.FleetSpendingCarriedOver: "beside LogRestored, as that is",
+    ev.SpendingCarriedOver: "beside LogRestored, as that is",
     ev.BackupFailed: "needs a disk in trouble",
     ev.HeadNotSigned: "needs a signer in trouble",
     ev.OperationSuspended: "here the previous release's pause suspends, which knows of no operation",

@@ -84,9 +84,12 @@ def test_mp_005_back_up_the_log(stage: Stage) -> None:
     with stage.procedure("MP-005") as step:
         step("ghost-fleet db backup")
         stage.acted()
+        stage.post("/admin/pause", {"reason": "stolen key?"})
         step("docker stop")
-        step("ghost-fleet db restore")
+        assert "stolen key?" in step("ghost-fleet db restore").out
         step("docker restart")
         step("ghost-fleet health", within_secs=READY_SECS)
+        assert stage.get("/admin/status")["pause"]["actor"] == "restore"
+        step("ghost-fleet resume")
     assert len(stage.events("LogRestored")) == 1
     stage.acted()

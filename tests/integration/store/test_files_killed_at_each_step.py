@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ from lived_log import live, rows_of
 from log_stage import a_day
 from test_upgrade_plan import log_of_release_0_1_0
 
+from ghostfleet.domain.events import FLEET_STREAM, FleetPaused, NewEvent
+from ghostfleet.domain.state import fold
 from ghostfleet.operations.backup import back_up
+from ghostfleet.store.codec import CODEC
 from ghostfleet.store.log import open_log
 from tests.simulation.memory_recorder import Commit
 
@@ -21,12 +25,18 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 
 async def prepared(directory: Path, url: str, commits: tuple[Commit, ...]) -> dict[str, str]:
-    """A log, and a backup of its first half. The log was killed itself: its newest events are in the write-ahead file."""
-    half = len(commits) // 2
+    """A log, and a backup of its first half. The log was killed itself: its newest events are in the write-ahead file.
+
+    In the end it is paused, which the backup does not know."""
+    half = next(n for n in range(len(commits) // 2, len(commits)) if not _paused(commits[:n]))
     await live(url, commits[:half])
     await back_up(url, directory / "backup.gz")
     await live(url, commits[half:])
     rows = rows_of(commits)
+    log = await open_log(url)
+    paused = NewEvent(FLEET_STREAM, FleetPaused(actor="operator", reason="stolen key?"))
+    await log.append([paused], time_us=rows[-1].time_us)
+    await log.close()
     if url.startswith("sqlite"):
         log = await open_log(url)
         for name in ("log.db", "log.db-wal", "log.db.witness"):
@@ -36,10 +46,14 @@ async def prepared(directory: Path, url: str, commits: tuple[Commit, ...]) -> di
         for copy in directory.glob("*.copy"):
             copy.rename(copy.with_suffix(""))
     return {
-        "LENGTH": str(len(rows)),
+        "LENGTH": str(len(rows) + 1),
         "OLD_BACKUP": str(rows_of(commits[:half])[-1].position),
         "CUT_US": str(rows[len(rows) // 2].time_us),
     }
+
+
+def _paused(commits: Sequence[Commit]) -> bool:
+    return fold(map(CODEC.decode, rows_of(commits))).fleet.paused is not None
 
 
 async def killed_at_each_step(
