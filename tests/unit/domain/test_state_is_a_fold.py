@@ -120,6 +120,12 @@ def key_used_elsewhere(told: Told, name: str) -> None:
     told.event(ev.NonceResynced(from_nonce=next_nonce, to_nonce=next_nonce + 1, why="elsewhere"), name)
 
 
+def carried_over(told: Told, name: str) -> None:
+    """By a restore, from the log that it replaced."""
+    bucket = told.now_us // DAY_US
+    told.event(ev.SpendingCarriedOver(gas_wei=((bucket, 2**70),), value_wei=((bucket - 1, 5), (bucket, 1))), name)
+
+
 def paused(told: Told, name: str) -> None:
     told.happens(decisions.pause(told.candidate, "ada", "lunch"))
 
@@ -204,7 +210,7 @@ STEPS: tuple[Step, ...] = (
     *(Told.signs, Told.signs, Told.rejected, Told.errs, probed),
     *(accepted, refused, dropped, strange, replaced, partial(mined, success=True), partial(mined, success=True)),
     *(partial(mined, success=False), taken, confirmed, confirmed, final, final, reorganised),
-    *(parked, unparked, rested, key_used_elsewhere, paused, resumed, resumed, reset),
+    *(parked, unparked, rested, key_used_elsewhere, carried_over, paused, resumed, resumed, reset),
     *(operation_starts, errand, errand, done_with, two_batches),
 )
 OF_THE_FLEET = [
@@ -220,7 +226,7 @@ A_LIFE: list[tuple[Step, str, int]] = [
     (step, name, SECOND_US)
     for name in NAMES
     for step in (
-        *(Told.rejected, parked, unparked, rested, key_used_elsewhere),
+        *(Told.rejected, parked, unparked, rested, key_used_elsewhere, carried_over),
         *(Told.signs, refused, accepted, dropped, replaced, partial(mined, success=True), reorganised),
         *(partial(mined, success=True), confirmed, final, Told.signs, partial(mined, success=False), confirmed),
         *(Told.signs, strange, taken, Told.errs, paused, resumed, reset, probed, taken, two_batches, operation_starts),

@@ -20,9 +20,9 @@ class Saved:
 
 
 async def positions(state: State, *, until: int) -> list[int]:
-    """Where snapshots of this state are saved, events coming one by one and 10 asked for."""
+    """Where snapshots of this state are saved, events coming one by one and 20 asked for."""
     log, live = Saved(), SimpleNamespace(state=state)
-    snapshots = Snapshots(cast(Any, log), cast(Any, live), 10)
+    snapshots = Snapshots(cast(Any, log), cast(Any, live), 20)
     while state.position < until:
         state.position += 1
         await snapshots.if_due()
@@ -30,13 +30,13 @@ async def positions(state: State, *, until: int) -> list[int]:
 
 
 async def test_a_small_one_every_so_many_events() -> None:
-    assert await positions(State(), until=45) == [10, 20, 30, 40]
+    assert await positions(State(), until=90) == [20, 40, 60, 80]
 
 
 async def test_a_large_one_after_as_many_as_it_is_worth() -> None:
     wallets = {f"w{n}": Wallet(id=f"w{n}", address=Address(bytes(20)), profile="p", plugin="t") for n in range(20)}
     worth = len(encode_state(State(wallets=wallets))) // STATE_BYTES_AN_EVENT
     assert worth > 50
-    first, second = await positions(State(wallets=wallets), until=10 + worth + 5)
-    assert first == 10
+    first, second = await positions(State(wallets=wallets), until=20 + worth + 5)
+    assert first == 20
     assert abs(second - first - worth) <= 1

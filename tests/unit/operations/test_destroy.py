@@ -9,6 +9,7 @@ from ghostfleet.domain.operation import NATIVE
 from ghostfleet.domain.values import Fees
 from ghostfleet.engine.in_force import MEGAETH_TRANSFER_GAS, TRANSFER_GAS, ChainRules
 from ghostfleet.operations import destroy
+from ghostfleet.operations.holdings import Holdings
 
 GWEI = 10**9
 
@@ -18,13 +19,14 @@ async def test_what_is_dust_depends_on_what_a_transfer_takes_on_this_chain(
     transfer_gas: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def nothing_else(*_: object) -> Any:
-        return SimpleNamespace(unread="", coming="", way_out=())
+        return Holdings(native_wei=0, tokens={})
 
     async def answer(value: Any) -> Any:
         return value
 
     monkeypatch.setattr(destroy, "look", nothing_else)
     world: Any = SimpleNamespace(
+        plugins={},
         chain_rules=ChainRules(chain_id=1, transfer_gas=transfer_gas),
         fees=SimpleNamespace(suggest=lambda _: answer(Fees(2 * GWEI, GWEI))),
         heads=SimpleNamespace(first=lambda: answer(None)),
