@@ -14,7 +14,7 @@ from ghostfleet.cli.given import given_bytes
 from ghostfleet.cli.moments import moment_of
 from ghostfleet.cli.options import options_of
 from ghostfleet.cli.output import print_json, print_line, print_table, print_warning
-from ghostfleet.cli.reading import asked
+from ghostfleet.cli.reading import asked, place_of
 from ghostfleet.domain.values import Hash, JsonObject
 from ghostfleet.errors import BadInput, GhostFleetError
 
@@ -46,6 +46,23 @@ class NotTheLog(GhostFleetError):
     Keep it as it is, compare it with a backup, and find out who could write to it."""
 
     exit_code = 1
+
+
+@app.callback()
+def about(
+    context: typer.Context,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            "--log",
+            metavar="FILE|URL",
+            help="Ask this log: a file, a backup (.db.gz) or postgresql://…; no settings are needed then.",
+        ),
+    ] = None,
+) -> None:
+    """What happened, from the log itself; works while the service runs and while it is down."""
+    if log is not None:
+        context.find_root().obj = msgspec.structs.replace(options_of(context), log=log)
 
 
 @app.command("events")
@@ -178,8 +195,8 @@ def verify(
     noted = checkpoints_in(given_bytes(checkpoint).decode(errors="replace")) if checkpoint is not None else []
     asked_for = Asked(signer_of=signer_of_text, noted=noted)
     try:
-        settings = options_of(context).load(keys=False)
-        found = asyncio.run(verify_log(settings.store.url, archives=settings.archive_dir, asked=asked_for))
+        with place_of(context) as place:
+            found = asyncio.run(verify_log(place.url, archives=place.archives, asked=asked_for))
     except LogCorrupt as corrupt:
         raise NotVerified(str(corrupt)) from None
     if as_json:

@@ -20,6 +20,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str | None = None
     json_logs: bool | None = None
     dry_run: bool | None = None
+    log: str | None = None
+    """A log that is asked in the place of the settings': a file, a backup or a URL."""
 
     def environ(self) -> Mapping[str, str]:
         """The process's environment with the command line's word on top of it."""

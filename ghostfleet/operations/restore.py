@@ -21,7 +21,7 @@ from ghostfleet.errors import BadInput
 from ghostfleet.operations.carried_over import Replaced, carried_over, not_taken_over
 from ghostfleet.operations.log_in_place import InPlace, WouldLose, in_place
 from ghostfleet.store.copying import fill, verified_copy
-from ghostfleet.store.durable_files import decompress, making, sync
+from ghostfleet.store.durable_files import decompress, is_packed, making, sync
 from ghostfleet.store.errors import LogCorrupt, LogUnavailable
 from ghostfleet.store.lock import WriterLock
 from ghostfleet.store.log import open_log
@@ -33,8 +33,6 @@ from ghostfleet.store.sql_recorder import SqlRecorder
 from ghostfleet.store.sqlite import as_one_file
 
 __all__ = ["Restored", "WouldLose", "restore"]
-
-GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,9 +101,7 @@ async def _restore_postgres(url: str, file: Path, place: Path | None, force: boo
 
 async def _unpacked(file: Path, into: Path) -> LogHead:
     """The backup as a log that verifies."""
-    with file.open("rb") as opened:
-        packed = opened.read(2) == GZIP_MAGIC
-    if not packed:
+    if not is_packed(file):
         raise LogCorrupt(f"{file} is no backup: `ghost-fleet db backup` makes them")
     await asyncio.to_thread(decompress, file, into)
     return await verified_copy(into)

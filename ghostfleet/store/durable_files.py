@@ -23,6 +23,7 @@ from ghostfleet.store.lock import WriterLock
 CHUNK_BYTES = 2**20
 """Read and written at a time."""
 COMPRESSION_LEVEL = 6
+GZIP_MAGIC = b"\x1f\x8b"
 PARTIAL = ".partial"
 PRIVATE = 0o600
 """Signed bytes, addresses and settings are nobody else's business."""
@@ -115,6 +116,12 @@ def compress(source: Path, into: Path) -> Content:
     if _unpacked(into, None) != wanted:
         raise LogUnavailable(f"{into} does not read as it was written: the disk lies")
     return wanted
+
+
+def is_packed(file: Path) -> bool:
+    """Whether it is one that `compress` made, by how it begins."""
+    with file.open("rb") as opened:
+        return opened.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 def decompress(source: Path, into: Path) -> Content:
