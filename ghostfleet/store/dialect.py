@@ -44,6 +44,8 @@ SQLITE_WRITER_PRAGMAS = (
 )
 SQLITE_READER_PRAGMAS = ("PRAGMA query_only = ON",)
 SQLITE_INTEGRITY = "PRAGMA integrity_check(1)"
+SQLITE_QUICK_CHECK = "PRAGMA quick_check(1)"
+"""The same without the indexes' contents: seconds where that takes minutes."""
 SQLITE_TRUNCATE_WAL = ("PRAGMA busy_timeout = 0", "PRAGMA wal_checkpoint(TRUNCATE)", SQLITE_PRAGMAS[0])
 """A checkpoint that has to wait for a reader gives up instead: the next one may find none."""
 SQLITE_ONE_FILE = ("PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA journal_mode = DELETE")

@@ -31,6 +31,8 @@ READ_SECS = 20.0
 """A read that takes longer is ended. Reads of the whole log, at a start and by `audit verify`, take what they take."""
 STEPS_A_LOOK = 1_000_000
 """SQLite's instructions between two looks at the clock: some hundredths of a second."""
+STEPS_A_QUICK_LOOK = 100_000
+"""The same for the check of pages, whose instructions take longer."""
 ROWS_A_STATEMENT = (256, 64, 16, 4, 1)
 """Inserts and updates take so many rows at once, the most that fit first: every statement takes the interpreter's lock twice, and
 waits for it beside a busy event loop."""
@@ -215,6 +217,18 @@ def as_one_file(path: Path) -> None:
                 connection.execute(sql).fetchall()
     except sqlite3.Error as error:
         raise dialect.storage_problem(error, str(path)) or dialect.unfit(error, str(path)) from None
+
+
+def quick_faults(path: Path, secs: float) -> str:
+    """What SQLite finds wrong with the pages of a log, whoever has it open; empty when nothing, or when the time was up first."""
+    until = time.monotonic() + secs
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=secs)) as connection:
+            connection.set_progress_handler(lambda: time.monotonic() >= until, STEPS_A_QUICK_LOOK)
+            found = connection.execute(dialect.SQLITE_QUICK_CHECK).fetchone()
+    except sqlite3.Error as error:
+        return "" if time.monotonic() >= until else str(error)
+    return "" if found == ("ok",) else str(found[0]) if found else "no answer"
 
 
 class _TooLong(Exception):

@@ -1,9 +1,7 @@
 """The database, the log in it, and what the log says of the fleet: breakers, open slots, the service's own life."""
 
 import asyncio
-import sqlite3
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghostfleet.domain.breaker import Tripped
@@ -14,6 +12,7 @@ from ghostfleet.operations.doctor.patient import Patient
 from ghostfleet.store.lock import holder_of
 from ghostfleet.store.log import open_log
 from ghostfleet.store.queries import MAX_PAGE_ROWS, EventQuery, pages
+from ghostfleet.store.sqlite import quick_faults
 from ghostfleet.store.verification import chain_fault
 from ghostfleet.telemetry.moments import clock_time, span
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 QUICK_CHECK_SECS = 8.0
 """SQLite's own look at its pages takes so long at most; `audit verify` looks at everything, however long it takes."""
 CHAIN_SECS = 8.0
-STEPS_A_LOOK = 100_000
 OLD_SLOT_US = MINUTE_US
 STUCK_SLOT_US = 10 * MINUTE_US
 NAMES_TOLD = 5
@@ -37,7 +35,7 @@ async def database(patient: Patient) -> Finding:
     if file is not None and not file.exists():
         return yellow("database", f"there is no log at {file} yet", "The first start makes it.")
     if file is not None:
-        fault = await asyncio.to_thread(_quick_check, file)
+        fault = await asyncio.to_thread(quick_faults, file, QUICK_CHECK_SECS)
         if fault:
             return red(
                 "database",
@@ -50,25 +48,6 @@ async def database(patient: Patient) -> Finding:
     finally:
         await log.close()
     return green("database", told)
-
-
-def _quick_check(file: Path) -> str:
-    """What SQLite finds wrong with its pages; empty when nothing, also when the time was up before it was through."""
-    until = time.monotonic() + QUICK_CHECK_SECS
-    try:
-        connection = sqlite3.connect(f"file:{_quoted(file)}?mode=ro", uri=True, timeout=QUICK_CHECK_SECS)
-        try:
-            connection.set_progress_handler(lambda: time.monotonic() >= until, STEPS_A_LOOK)
-            found = connection.execute("PRAGMA quick_check(1)").fetchone()
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        return "" if time.monotonic() >= until else str(error)
-    return "" if found == ("ok",) else str(found[0]) if found else "no answer"
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
 async def hash_chain(patient: Patient) -> Finding:
