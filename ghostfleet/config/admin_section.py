@@ -14,6 +14,7 @@ from ghostfleet.config.problems import ConfigInvalid
 from ghostfleet.config.shape import Shape
 from ghostfleet.config.tls_files import TlsFiles, beside
 from ghostfleet.config.toml_file import read_table
+from ghostfleet.domain.operators import NAMES_OF_OTHERS
 from ghostfleet.domain.values import SECOND_US
 
 MAX_SOCKET_BYTES = 107
@@ -34,7 +35,7 @@ class AdminSection:
         files = TlsFiles(self._shape, self._directory)
         tls = files.tls_of(admin)
         self.warnings += files.warnings
-        self._warn_of_expired(admin)
+        self._warn_of_tokens(admin)
         return loaded.Admin(
             host=admin.host,
             port=port,
@@ -52,8 +53,11 @@ class AdminSection:
             socket_mode=int(admin.socket_mode, 8),
         )
 
-    def _warn_of_expired(self, admin: settings.AdminSettings) -> None:
+    def _warn_of_tokens(self, admin: settings.AdminSettings) -> None:
         for token in admin.tokens:
+            if token.name in NAMES_OF_OTHERS:
+                told = f"the token {token.name} of [admin] tokens has the name of somebody else in the log (docs/events.md)"
+                self.warnings.append(f"{told}: give it another one")
             if token.expires is not None and token.expires <= time.time() * SECOND_US:
                 self.warnings.append(f"the token {token.name} of [admin] tokens has expired: take it out, or renew it")
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 from ghostfleet.config.loaded import Admin, Loaded
 from ghostfleet.config.settings import NAME
 from ghostfleet.domain import events as ev
-from ghostfleet.domain.operators import RANKS, Token
+from ghostfleet.domain.operators import NAMES_OF_OTHERS, RANKS, Token
 from ghostfleet.domain.state import State
 from ghostfleet.domain.values import Hash, JsonObject
 from ghostfleet.engine import tokens
@@ -19,8 +19,6 @@ from ghostfleet.telemetry.moments import iso, parse_until
 
 TOKEN_PREFIX = "gf_"  # noqa: S105 - by which one that was posted somewhere is recognised
 TOKEN_BYTES = 32
-NAMES_OF_OTHERS = frozenset({"local", "anonymous", "config", "service", "deadman"})
-"""Actors of the log that are no tokens."""
 
 
 class NoToken(BadInput):

@@ -129,3 +129,9 @@ def test_a_command_finds_the_service_through_half_a_file(
     place = admin_place(path, {})
     assert (place.url, place.socket) == (url, tmp_path / socket if socket else None)
     assert os.fspath(place.cert or "") == (str(tmp_path / "c.pem") if "tls_cert" in text else "")
+
+
+@pytest.mark.parametrize("name", ["local", "deadman", "signal"])
+def test_a_token_with_the_name_of_somebody_else_in_the_log_is_warned_of(tmp_path: Path, name: str) -> None:
+    text = f'[[admin.tokens]]\nname = "{name}"\nsha256 = "{DIGEST}"\n'
+    assert any(f"the token {name} of [admin] tokens has the name of" in it for it in loaded(tmp_path, text).warnings)
