@@ -11,6 +11,7 @@ import typer
 
 from ghostfleet.cli import operation_tables as tables
 from ghostfleet.cli.client import JsonOption, ReasonOption, Way, asking
+from ghostfleet.cli.operation_shown import lines_of, table_of
 from ghostfleet.cli.operations_door import AloneDoor, OperationsDoor, Password, door
 from ghostfleet.cli.options import options_of
 from ghostfleet.cli.output import print_document, print_json, print_line, print_notice
@@ -150,7 +151,17 @@ def show(
     """One operation, open or ended, with its table."""
     with door(context, way) as service:
         found = service.one(operation)
-    (print_json if as_json else print_document)(found)
+    if as_json:
+        print_json(found)
+        return
+    shown = table_of(found, _tokens_as_far_as_known(context))
+    if shown is None:
+        print_document(found)
+        return
+    for line in lines_of(found):
+        print_line(line)
+    if shown.rows:
+        tables.print_shown(shown, to_stderr=False)
 
 
 @app.command("abandon")
@@ -219,6 +230,14 @@ def _show_end(shown: tables.Shown, ended: Mapping[str, Any], problems: list[str]
         raise NotDone(
             f"{len(problems)} wallets are not as they should be: the table says which; run the same command again"
         )
+
+
+def _tokens_as_far_as_known(context: typer.Context) -> dict[str, Token]:
+    """Asked elsewhere with --url there may be no settings here; amounts are then told with 18 decimals."""
+    try:
+        return tokens_known(options_of(context).load(keys=False))
+    except GhostFleetError:
+        return {}
 
 
 def tokens_known(loaded: Loaded) -> dict[str, Token]:

@@ -24,8 +24,13 @@ async def test_through_the_service_everything_arrives_but_the_tax(fleet: MoneyFl
         done = await fleet.run("extract-all", "--to", SAFE, "--yes", "--json", url=service.url)
         assert done.code == 0, done.err
         assert (await service.get("/admin/status"))["paused"]
+        shown = await fleet.run("operations", "show", "extract-1", url=service.url)
+        assert shown.code == 0, shown.err
         assert await service.terminate() == 0
     table = answer(done)
+    assert shown.out.startswith("extract-1 done: 3 of 3 wallets, ")
+    assert all(name in shown.out for name in fleet.wallets)
+    assert "{" not in shown.out
     assert table["problems"] == []
     assert set(table["rows"]) == set(fleet.wallets)
     moved = table["summary"]["moved"]
