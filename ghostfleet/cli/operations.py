@@ -13,6 +13,7 @@ from ghostfleet.cli import operation_tables as tables
 from ghostfleet.cli.client import JsonOption, ReasonOption, Way, asking
 from ghostfleet.cli.operation_shown import lines_of, table_of
 from ghostfleet.cli.operations_door import AloneDoor, OperationsDoor, Password, door
+from ghostfleet.cli.operations_view import looker
 from ghostfleet.cli.options import options_of
 from ghostfleet.cli.output import print_document, print_json, print_line, print_notice
 from ghostfleet.cli.progress import progress
@@ -61,15 +62,15 @@ def extract_all(
     tokens = tokens_known(options_of(context).load(keys=False))
     extract = {"to": to, "wallets": names_of(wallets), "wait": wait, "retire": retire}
     body = {"kind": "extract", "extract": extract, "reason": reason or ""}
+    planned = looker(context, way).plan(body)
+    _show_plan(tables.extraction_plan(planned, tokens), planned, as_json=as_json and plan)
+    if plan:
+        return
+    confirm(f"Move all of this to {to}?", yes)
     with door(context, way) as service:
         if isinstance(service, AloneDoor) and not wallets and not service.status()["paused"]:
             service.pause("extract-all without a running service")
             print_notice("the fleet is paused, and stays so until it is resumed")
-        planned = service.plan(body)
-        _show_plan(tables.extraction_plan(planned, tokens), planned, as_json=as_json and plan)
-        if plan:
-            return
-        confirm(f"Move all of this to {to}?", yes)
         ended = carried_out(service, body, quiet=as_json)
         now = service.plan(body)["plans"]
     problems = tables.not_empty(ended, now)
@@ -114,8 +115,8 @@ def fund(
     _show_plan(tables.funding_plan(wanted, tokens), {"plan": wanted}, as_json=as_json and plan)
     if plan:
         return
+    confirm(f"Pay {len(wanted['targets'])} wallets from {funder}?", yes)
     with door(context, way) as service:
-        confirm(f"Pay {len(wanted['targets'])} wallets from {funder}?", yes)
         ended = carried_out(service, body, key, quiet=as_json)
     problems = tables.not_funded(ended, wanted)
     _show_end(tables.funding_end(ended, tokens), ended, problems, as_json=as_json)
@@ -129,8 +130,7 @@ def listed(
     as_json: JsonOption = False,
 ) -> None:
     """The open operations."""
-    with door(context, way) as service:
-        found = service.open()
+    found = looker(context, way).open()
     if as_json:
         print_json({"operations": found})
         return
@@ -149,8 +149,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """One operation, open or ended, with its table."""
-    with door(context, way) as service:
-        found = service.one(operation)
+    found = looker(context, way).one(operation)
     if as_json:
         print_json(found)
         return

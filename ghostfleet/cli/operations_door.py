@@ -83,17 +83,22 @@ class ServiceDoor:
     def pause(self, reason: str) -> dict[str, Any]:
         return self._ask("POST", "/admin/pause", {"reason": reason})
 
-    def status(self) -> dict[str, Any]:
-        return self._ask("GET", "/admin/status")
+    def status(self, answer_secs: float = ANSWER_SECS) -> dict[str, Any]:
+        return self._ask("GET", "/admin/status", answer_secs=answer_secs)
 
     def reload(self) -> None:
         self._ask("POST", "/admin/reload")
 
     def _ask(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        answer_secs: float = ANSWER_SECS,
     ) -> dict[str, Any]:
         answer = ask_service(
-            self._context, self._way, method, path, body=body, more_headers=headers, answer_secs=ANSWER_SECS
+            self._context, self._way, method, path, body=body, more_headers=headers, answer_secs=answer_secs
         )
         assert isinstance(answer, dict)
         return answer

@@ -22,7 +22,8 @@ from ghostfleet.http.contract import Answer, Ask, Operation, Parameter, matching
 from ghostfleet.http.health import json_response
 from ghostfleet.http.problems import Problem
 from ghostfleet.keys.secret import Secret
-from ghostfleet.operations.desk import Keyfile, NotNow, OperationDesk, UnknownOperation
+from ghostfleet.operations.desk import Keyfile, NotNow, OperationDesk
+from ghostfleet.operations.standing import UnknownOperation
 from ghostfleet.operations.wishes import BadWish, Cancellation, Destruction, Extraction, Funding
 
 PASSWORD_HEADER = "Keystore-Password"  # noqa: S105 - its name

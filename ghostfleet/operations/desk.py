@@ -17,13 +17,14 @@ from ghostfleet.engine.commands import earlier, obey
 from ghostfleet.engine.lending import LendingSigner
 from ghostfleet.engine.ports import AdminCommand, Obeyed
 from ghostfleet.engine.world import World
-from ghostfleet.errors import BadInput, TryAgain
+from ghostfleet.errors import TryAgain
 from ghostfleet.keys.addresses import checksummed
 from ghostfleet.keys.keyring import SigningKey, signing_key
 from ghostfleet.keys.keystore import KeystoreUnusable, open_keystore, read_keystore
 from ghostfleet.keys.secret import Secret
 from ghostfleet.operations.destroy import why_it_would_stay
-from ghostfleet.operations.runner import PLANS_AT_ONCE, OperationRunner, summary_of
+from ghostfleet.operations.runner import OperationRunner, planned, summary_of
+from ghostfleet.operations.standing import UnknownOperation, one, progress
 from ghostfleet.operations.wishes import (
     BadWish,
     Cancellation,
@@ -37,18 +38,11 @@ from ghostfleet.operations.wishes import (
     funding,
 )
 from ghostfleet.store.log import EventLog
-from ghostfleet.store.queries import MAX_PAGE_ROWS, EventQuery, every
-
-MAX_WAITING_TOLD = 20
-"""Wallets that wait, named in one answer; the number is of all."""
+from ghostfleet.store.queries import EventQuery
 
 
 class NotNow(TryAgain):
     """The operation cannot be started or ended at this moment; the message says what stands in the way."""
-
-
-class UnknownOperation(BadInput):
-    """There is no operation of that id in the log."""
 
 
 class Keyfile(msgspec.Struct, frozen=True):
@@ -147,12 +141,7 @@ class OperationDesk:
         names = [name for name in wish.wallets if name in self._world.state.wallets]
         if wish.kind == "destroy":
             return await asyncio.to_thread(self._what_would_stay, names, wish.params["keyfiles"])
-        plans: dict[str, JsonObject] = {}
-        for start in range(0, len(names), PLANS_AT_ONCE):
-            chunk = names[start : start + PLANS_AT_ONCE]
-            found = await asyncio.gather(*(self._runner.plan_of(wish.kind, name) for name in chunk))
-            plans |= dict(zip(chunk, found, strict=True))
-        return plans
+        return await planned(names, partial(self._runner.plan_of, wish.kind))
 
     def _what_would_stay(self, names: Sequence[str], keyfiles: Mapping[str, str]) -> dict[str, JsonObject]:
         """`stays` is why the keystore could not be destroyed by this process, empty where nothing is in the way."""
@@ -163,52 +152,11 @@ class OperationDesk:
 
     def open(self) -> list[JsonObject]:
         """Every open operation."""
-        return [self._progress(operation) for operation in self._world.state.fleet.operations]
+        return [progress(it, self._runner.waiting(it.id)) for it in self._world.state.fleet.operations]
 
     async def one(self, operation_id: str) -> JsonObject:
         """An operation of this log, open or ended, with the lines of its table so far. Raises UnknownOperation."""
-        operation = self._world.state.fleet.operation(operation_id)
-        lines, ended = await self._told(operation_id)
-        if operation is not None:
-            return {**self._progress(operation), "rows": lines}
-        if ended is None:
-            raise UnknownOperation(f"no operation {operation_id}")
-        return {
-            "id": operation_id,
-            "kind": operation_id.partition("-")[0],
-            "state": ended.outcome,
-            "summary": ended.summary,
-            "rows": lines,
-        }
-
-    def _progress(self, operation: Operation) -> JsonObject:
-        waiting = self._runner.waiting(operation.id)
-        return {
-            "id": operation.id,
-            "kind": operation.kind,
-            "state": "running" if operation.running else "suspended",
-            "why": operation.suspended,
-            "actor": operation.actor,
-            "since_us": operation.since_us,
-            "summary": summary_of(operation),
-            "waiting": dict(list(waiting.items())[:MAX_WAITING_TOLD]),
-            "waiting_count": len(waiting),
-        }
-
-    async def _told(self, operation_id: str) -> tuple[dict[str, JsonObject], ev.OperationFinished | None]:
-        """The lines of the table that stand in the log, and the end."""
-        lines: dict[str, JsonObject] = {}
-        ended: ev.OperationFinished | None = None
-        query = EventQuery(
-            correlation=operation_id, types=("OperationWalletDone", "OperationFinished"), limit=MAX_PAGE_ROWS
-        )
-        async for row in every(self._log.rows, query):
-            event = self._log.decode(row).event
-            if isinstance(event, ev.OperationWalletDone):
-                lines[event.wallet] = event.result
-            elif isinstance(event, ev.OperationFinished):
-                ended = event
-        return lines, ended
+        return await one(self._log, self._world.state.fleet, operation_id, self._runner.waiting(operation_id))
 
     async def _obey(self, command: AdminCommand, effects: Callable[[Candidate, int], list[ev.NewEvent]]) -> Obeyed:
         try:

@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.domain.amounts import decimal_text
 from ghostfleet.domain.operation import NATIVE
-from ghostfleet.domain.values import Address, JsonObject, WalletId
+from ghostfleet.domain.values import Address, Head, JsonObject, WalletId
 from ghostfleet.domain.wallet import Wallet
+from ghostfleet.engine.ports import Chain, FeeSource
 from ghostfleet.engine.trouble import describe
 from ghostfleet.engine.view import BlockView
-from ghostfleet.engine.world import World
 from ghostfleet.errors import GhostFleetError, StopService, TryAgain
 from ghostfleet.operations.balances import BALANCE_OF
 from ghostfleet.plugins.abi import UnreadableAnswer, function, read
@@ -23,6 +23,25 @@ from ghostfleet.plugins.tokens import tokens_of as known_tokens
 ABOUT_GAS = 100_000
 """What a step takes, for a plan: a withdrawal takes more, a transfer less, and what is not there yet cannot be estimated."""
 TRANSFER = function("transfer(address,uint256)")
+
+
+class Block(Protocol):
+    """Where the newest block that is known comes from."""
+
+    async def first(self) -> Head: ...
+
+
+class Looking(Protocol):
+    """What a look needs: a lane's World has it, and whoever looks beside the service."""
+
+    @property
+    def plugins(self) -> Mapping[str, Plugin[Any]]: ...
+    @property
+    def heads(self) -> Block: ...
+    @property
+    def chain(self) -> Chain: ...
+    @property
+    def fees(self) -> FeeSource: ...
 
 
 class Holdings(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +88,7 @@ def amount_text(asset: str, amount: int, tokens: Mapping[str, Token]) -> str:
     return f"{decimal_text(amount, token.decimals if token is not None else 18)} {asset}"
 
 
-async def look(world: World, wallet: Wallet) -> Holdings:
+async def look(world: Looking, wallet: Wallet) -> Holdings:
     """Everything at once, at the newest block that is known, so that no node tells of a time before the wallet's own latest
     transaction. Raises TryAgain when no endpoint answers; a protocol or a token that cannot be read is a remark."""
     tokens = tokens_of(world.plugins)
@@ -103,7 +122,7 @@ async def _balance(view: ChainView, token: Token, address: Address) -> int | str
     return amount
 
 
-async def _protocol(world: World, view: ChainView, wallet: Wallet) -> Holdings:
+async def _protocol(world: Looking, view: ChainView, wallet: Wallet) -> Holdings:
     """What the wallet has in its protocol."""
     nothing = Holdings(native_wei=0, tokens={})
     plugin = world.plugins.get(wallet.plugin)

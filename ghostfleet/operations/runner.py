@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 
 from ghostfleet.chain.edge import RpcRefused
@@ -140,12 +140,12 @@ class OperationRunner:
         """Record what was there before the first errand, for every wallet that has no such record yet."""
         missing = [name for name in operation.wallets if name not in operation.plans and name not in operation.done]
         for names in _chunks(missing, PLANS_AT_ONCE):
-            plans = await asyncio.gather(*(self.plan_of(operation.kind, name) for name in names))
-            planned = [
+            plans = await planned(names, partial(self.plan_of, operation.kind))
+            events = [
                 ev.OperationWalletPlanned(operation_id=operation.id, wallet=name, plan=plan)
-                for name, plan in zip(names, plans, strict=True)
+                for name, plan in plans.items()
             ]
-            await self._world.live.write([ev.NewEvent(ev.FLEET_STREAM, event, operation.id) for event in planned])
+            await self._world.live.write([ev.NewEvent(ev.FLEET_STREAM, event, operation.id) for event in events])
 
     async def plan_of(self, kind: str, name: str) -> JsonObject:
         """What an operation of this kind finds at the wallet now."""
@@ -174,6 +174,15 @@ def summary_of(operation: Operation) -> JsonObject:
         "fees_wei": str(sum(step.fee_wei + step.spent_wei for step in steps)),
         "steps": {state: sum(step.state == state for step in steps) for state in ("open", "done", "failed")},
     }
+
+
+async def planned(names: Sequence[str], plan_of: Callable[[str], Awaitable[JsonObject]]) -> dict[str, JsonObject]:
+    """What there is at each of these wallets now, so many at a time."""
+    plans: dict[str, JsonObject] = {}
+    for chunk in _chunks(names, PLANS_AT_ONCE):
+        found = await asyncio.gather(*(plan_of(name) for name in chunk))
+        plans |= dict(zip(chunk, found, strict=True))
+    return plans
 
 
 def _chunks(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -87,6 +87,25 @@ async def test_alone_with_the_database_it_pauses_the_fleet_and_empties_it(fleet:
         assert (await service.get("/admin/status"))["pause"]["reason"] == "extract-all without a running service"
 
 
+async def test_a_plan_and_a_question_that_nobody_answers_change_nothing(fleet: MoneyFleet):
+    """The service is down: the log keeps its last event, and the next start is not paused."""
+    async with fleet.service() as service:
+        await service.ready()
+        await fleet.acted(1)
+        assert await service.terminate() == 0
+    before = await fleet.head()
+    plan = answer(await fleet.run("extract-all", "--to", SAFE, "--plan", "--json"))
+    assert set(plan["plans"]) == set(fleet.wallets)
+    assert int(plan["plans"]["wallet-001"]["holds"]["native"]) == await fleet.native(fleet.wallets["wallet-001"])
+    unanswered = await fleet.run("extract-all", "--to", SAFE)
+    assert (unanswered.code, "--yes says so" in unanswered.err) == (2, True)
+    assert "no operation is open" in (await fleet.run("operations", "list")).out
+    assert await fleet.head() == before
+    async with fleet.service() as service:
+        await service.ready()
+        assert (await service.get("/admin/status"))["paused"] is False
+
+
 async def test_named_wallets_are_emptied_while_the_others_go_on_and_retire_if_asked(fleet: MoneyFleet):
     """The others act again, also one that a contract has just told to come later, and rests for that."""
     async with fleet.service() as service:
