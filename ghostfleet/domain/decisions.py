@@ -23,6 +23,10 @@ from ghostfleet.domain.wallet import Wallet
 
 SERVICE_ACTOR = "service"
 CONFIG_ACTOR = "config"
+DEADMAN_ACTOR = "deadman"
+RESTORE_ACTOR = "restore"
+PAUSERS = (SERVICE_ACTOR, DEADMAN_ACTOR, CONFIG_ACTOR, RESTORE_ACTOR)
+"""Who pauses the fleet beside operators."""
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,6 @@ from ghostfleet.engine.state import LiveState
 from ghostfleet.errors import TryAgain
 from ghostfleet.telemetry.moments import span
 
-DEADMAN_ACTOR = "deadman"
 LOOK_SECS = 5.0
 """How late the pause may come; a clock that is put right is noticed as soon."""
 NEVER = float("inf")
@@ -56,4 +55,4 @@ def _paused(state: Candidate, now_us: int, *, limit_us: int) -> list[ev.NewEvent
     if seen_us is None or now_us < seen_us + limit_us:
         return []  # somebody came at the last moment
     reason = f"no operator was heard of for {span(limit_us)}: resume, and check in more often"
-    return decisions.pause(state, DEADMAN_ACTOR, reason)
+    return decisions.pause(state, decisions.DEADMAN_ACTOR, reason)

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from ghostfleet.domain import events as ev
+from ghostfleet.domain.decisions import RESTORE_ACTOR
 from ghostfleet.domain.fleet import Fleet
 from ghostfleet.domain.limits import BUCKETS_PER_WINDOW, NOTHING, Spending, Window
 from ghostfleet.domain.state import State
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.telemetry.moments import iso
 
-RESTORE_ACTOR = "restore"
 UNREADABLE = (
     "what it had since the backup is not known, and may be missing here: a pause, ended tokens (`ghost-fleet admin token"
     " revoke` ends one again), lock-outs, a slower pace, drained endpoints, operations, what was spent of today's limits"

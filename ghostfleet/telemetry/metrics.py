@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric, UnknownMet
 from prometheus_client.registry import Collector
 
 from ghostfleet.domain.breaker import Probing, Tripped
+from ghostfleet.domain.decisions import PAUSERS
 from ghostfleet.domain.limits import PACE_LIMITS, SPENDING_LIMITS
 from ghostfleet.domain.state import State
 from ghostfleet.domain.values import SECOND_US
@@ -40,6 +41,8 @@ TRANSACTION_STATUSES = (
     "dropped",
     "superseded",
 )
+OPERATOR = "operator"
+"""Whoever paused the fleet by a command, whatever their names are: label values are few."""
 BACKUP_OUTCOMES = ("made", "failed")
 CHECKPOINT_OUTCOMES = ("signed", "failed")
 
@@ -248,6 +251,7 @@ class FleetGauges(Collector):
         state = self._state
         yield from self._wallets(state)
         yield _gauge("ghost_fleet_paused", "1 while the fleet is paused.", state.fleet.paused is not None)
+        yield _paused_by(state)
         yield _gauge("ghost_fleet_throttle_factor", "Pace of the fleet; 1 is full pace.", state.fleet.pace)
         yield _gauge("ghost_fleet_log_position", "Position of the newest event.", state.position)
         yield _gauge("ghost_fleet_wal_bytes", "Size of the log's write-ahead file.", self._wal_bytes())
@@ -289,6 +293,15 @@ class FleetGauges(Collector):
         for wei, name in balances:
             balance.add_metric([name], wei / WEI_PER_ETH)
         yield balance
+
+
+def _paused_by(state: State) -> Metric:
+    pause = state.fleet.paused
+    by = "" if pause is None else pause.actor if pause.actor in PAUSERS else OPERATOR
+    family = GaugeMetricFamily("ghost_fleet_paused_by", "1 for whoever paused the fleet, while it is.", labels=["by"])
+    for who in (OPERATOR, *PAUSERS):
+        family.add_metric([who], float(who == by))
+    return family
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -81,8 +81,11 @@ def test_ir_002_high_error_rate(stage: Stage) -> None:
     with stage.procedure("IR-002") as step:
         assert POOR in step("ghost-fleet errors").out
         assert "class=insufficient_funds" in step("docker logs").out
+        step.through("cast")
+        stage.post("/admin/pause", {"reason": "as if by itself"})
+        assert "as if by itself" in step("ghost-fleet status").out
+        stage.refill(POOR)
         step.through("ghost-fleet errors --since 2m")
-    stage.refill(POOR)
 
 
 def test_ir_003_circuit_breaker_tripped(stage: Stage) -> None:

@@ -25,6 +25,7 @@ ALERTS = {
     "GhostFleetSignerAway",
     "GhostFleetNoKey",
     "GhostFleetSpendingLimit",
+    "GhostFleetPausedItself",
     "GhostFleetDeadman",
     "GhostFleetLockedOut",
 }

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from ghostfleet.domain import events as ev
-from ghostfleet.domain.state import fold
+from ghostfleet.domain.fleet import Fleet, Pause
+from ghostfleet.domain.state import State, fold
 from ghostfleet.domain.values import Address, AnswerClass, BlockRef, Call, Fees, Hash, Octets
 from ghostfleet.telemetry import Metrics, Telemetry, configure_logging
 from ghostfleet.telemetry.labels import MAX_LABEL_VALUES, OTHER, Label
@@ -75,6 +76,27 @@ def told(events: Sequence[ev.Event]) -> Telemetry:
     for each in recorded(events):
         telemetry.on_event(each)
     return telemetry
+
+
+@pytest.mark.parametrize(
+    ("actor", "by"),
+    [
+        ("service", "service"),
+        ("deadman", "deadman"),
+        ("config", "config"),
+        ("restore", "restore"),
+        ("anna", "operator"),
+    ],
+)
+def test_who_paused_the_fleet_is_measured_under_few_names(actor: str, by: str) -> None:
+    telemetry = Telemetry(Metrics("0.1.0"))
+    paused = State(fleet=Fleet(paused=Pause(actor=actor, reason="", since_us=0)))
+    for state, value in ((fold([]), 0.0), (paused, 1.0)):
+        found = {
+            name: it for name, it in measured(telemetry, state).items() if name.startswith("ghost_fleet_paused_by")
+        }
+        assert len(found) == 5
+        assert sum(found.values()) == found[f'ghost_fleet_paused_by{{by="{by}"}}'] == value
 
 
 @pytest.fixture
