@@ -18,6 +18,8 @@ def show_status(answer: dict[str, Any]) -> None:
     """The answer of /admin/status."""
     rows = {"wallets": _wallet, "endpoints": _endpoint}
     shown = {**answer, **{key: [row(it) for it in answer[key]] for key, row in rows.items() if key in answer}}
+    if shown.pop("pause_unwritten", False):
+        shown["paused"] = "true (not written yet)"
     if "not_ready" in shown:
         shown["not_ready"] = "; ".join(shown["not_ready"])
     _print_without(OF_STATUS, shown)

@@ -135,6 +135,11 @@ class FleetService:
         self._open_unless_paused()
         return done
 
+    @property
+    def unwritten_pause(self) -> AdminCommand | None:
+        """A pause that is in force although the log could not take it; it ends with the process."""
+        return self._unwritten_pause
+
     def _open_unless_paused(self) -> None:
         """A pause may have come right after, recorded or not; then it holds."""
         if self.state.fleet.paused is None and self._unwritten_pause is None:
@@ -277,7 +282,8 @@ class FleetService:
         return Check("keys", not missing, missing)
 
     def _begun_check(self) -> Check:
-        return Check("started", self.begun, "" if self.begun else "waiting for the chain before any wallet acts")
+        awaited = "chain" if self._live.trouble is None else "log"
+        return Check("started", self.begun, "" if self.begun else f"waiting for the {awaited} before any wallet acts")
 
 
 def _checked_in(state: Candidate, now_us: int, *, command: AdminCommand) -> list[ev.NewEvent]:

@@ -72,6 +72,12 @@ def _headline(service: Service) -> str:
             f'<p class="state bad">Paused by {escape(pause.actor)} since {iso(pause.since_us)}{because}. '
             "Nothing leaves; receipts are still read.</p>"
         )
+    unwritten = service.unwritten_pause
+    if unwritten is not None:
+        return (
+            f'<p class="state bad">Paused by {escape(unwritten.actor)}, not written yet: the log takes nothing. '
+            "Nothing leaves; it ends with the process.</p>"
+        )
     dry = " (dry run: nothing is sent)" if service.dry_run else ""
     return f'<p class="state good">Not paused{dry}</p>'
 

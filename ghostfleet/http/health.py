@@ -28,7 +28,8 @@ async def metrics(ask: Ask) -> Response:
     """Prometheus text."""
     service = ask.doors.service
     return Response(
-        ask.doors.metrics.render(service.state, service.endpoints()), headers={"content-type": CONTENT_TYPE}
+        ask.doors.metrics.render(service.state, service.endpoints(), service.checks()),
+        headers={"content-type": CONTENT_TYPE},
     )
 
 

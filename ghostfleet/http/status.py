@@ -7,6 +7,7 @@ from ghostfleet.domain.fleet import Fleet
 from ghostfleet.domain.throttle import FULL_PACE, due_us
 from ghostfleet.domain.values import JsonObject
 from ghostfleet.domain.wallet import Wallet
+from ghostfleet.engine.ports import AdminCommand
 from ghostfleet.http.contract import Answer, Ask, Operation, Parameter
 from ghostfleet.http.health import json_response
 from ghostfleet.store.rows import LogHead
@@ -28,12 +29,10 @@ async def status(ask: Ask) -> Response:
         open_slots += len(wallet.pending)
     wanted = ask.params["state"]
     chosen = [wallet for wallet in state.wallets.values() if wanted is None or wallet_state(wallet) == wanted]
-    pause = fleet.paused
     missing = [f"{check.name}: {check.reason}" for check in service.checks() if not check.ok]
     return json_response(
         {
-            "paused": pause is not None,
-            "pause": pause and {"actor": pause.actor, "reason": pause.reason, "since": iso(pause.since_us)},
+            **pause_status(fleet, service.unwritten_pause),
             "throttle": throttle_status(fleet),
             "dry_run": service.dry_run,
             "release": fleet.release,
@@ -70,6 +69,20 @@ def log_status(head: LogHead, fleet: Fleet) -> JsonObject:
         "hash": head.hash,
         "signed_position": signed and signed.position,
         "signed_at": signed and iso(signed.time_us),
+    }
+
+
+def pause_status(fleet: Fleet, unwritten: AdminCommand | None) -> JsonObject:
+    """Whether the fleet is paused, by whom, and whether the log has that: one that it could not take is in force all the same."""
+    told: JsonObject | None = None
+    if fleet.paused is not None:
+        told = {"actor": fleet.paused.actor, "reason": fleet.paused.reason, "since": iso(fleet.paused.since_us)}
+    elif unwritten is not None:
+        told = {"actor": unwritten.actor, "reason": unwritten.reason, "since": None}
+    return {
+        "paused": told is not None,
+        "pause": told,
+        "pause_unwritten": fleet.paused is None and unwritten is not None,
     }
 
 
@@ -134,6 +147,10 @@ _STATUS: JsonObject = {
     "properties": {
         "paused": {"type": "boolean"},
         "pause": {"type": ["object", "null"]},
+        "pause_unwritten": {
+            "type": "boolean",
+            "description": "The pause is in force, but the log could not take it yet: it ends with the process.",
+        },
         "throttle": {"type": ["object", "null"]},
         "dry_run": {"type": "boolean"},
         "ready": {"type": "boolean"},

@@ -17,6 +17,8 @@ from ghostfleet.domain.events import Recorded
 from ghostfleet.telemetry.moments import iso
 
 LOGGER = "ghostfleet"
+ASIDE = "ghostfleet.aside"
+"""For what no event can tell, because the log of events takes none: standard error."""
 MAX_LINE_CHARS = 2000
 """A node can answer anything; a log line stays one that a terminal, journald and a person can hold."""
 MAX_LINES_TOGETHER = 1_000
@@ -185,8 +187,12 @@ def configure_logging(level: str = "info", json: bool = False, stream: TextIO | 
     logger.setLevel(level.upper())
     logger.handlers = [handler]
     logger.propagate = False
+    aside = logging.getLogger(ASIDE)
+    aside.handlers, aside.propagate = [logging.StreamHandler()], False
+    aside.handlers[0].setFormatter(lines)
 
     def undo() -> None:
+        aside.handlers, aside.propagate = [], True
         handler.flush_quietly()
         logger.handlers, logger.propagate = before[0], before[2]
         logger.setLevel(before[1])

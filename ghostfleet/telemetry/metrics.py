@@ -58,6 +58,15 @@ class Reachable(Protocol):
     def drained(self) -> bool: ...
 
 
+class Condition(Protocol):
+    """A check of readiness as far as a metric needs it (engine.ports.Check is one)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def ok(self) -> bool: ...
+
+
 def wallet_state(wallet: Wallet) -> str:
     """The one word for how a wallet is: one of WALLET_STATES."""
     if wallet.retired:
@@ -158,9 +167,9 @@ class Metrics:
                 count = self._rpc_counts[labels] = self.rpc_calls.labels(*labels)
             self.tally.inc(count, many)
 
-    def render(self, state: State, endpoints: Iterable[Reachable]) -> bytes:
+    def render(self, state: State, endpoints: Iterable[Reachable], checks: Iterable[Condition] = ()) -> bytes:
         """All metrics as Prometheus text (CONTENT_TYPE), gauges as the state is now."""
-        self._fleet.look(state, tuple(endpoints))
+        self._fleet.look(state, tuple(endpoints), tuple(checks))
         return generate_latest(WithoutBirthdays(self.registry))
 
 
@@ -242,10 +251,11 @@ class FleetGauges(Collector):
         self._wal_bytes = wal_bytes
         self._state = State()
         self._endpoints: tuple[Reachable, ...] = ()
+        self._checks: tuple[Condition, ...] = ()
 
-    def look(self, state: State, endpoints: tuple[Reachable, ...]) -> None:
+    def look(self, state: State, endpoints: tuple[Reachable, ...], checks: tuple[Condition, ...] = ()) -> None:
         """What to read from at the next collection."""
-        self._state, self._endpoints = state, endpoints
+        self._state, self._endpoints, self._checks = state, endpoints, checks
 
     def collect(self) -> Iterator[Metric]:
         state = self._state
@@ -270,6 +280,10 @@ class FleetGauges(Collector):
         for endpoint in self._endpoints:
             up.add_metric([endpoint.name], float(endpoint.healthy and not endpoint.drained))
         yield up
+        ready = GaugeMetricFamily("ghost_fleet_ready", "1 while this check of readiness holds.", labels=["check"])
+        for check in self._checks:
+            ready.add_metric([check.name], float(check.ok))
+        yield ready
 
     def _wallets(self, state: State) -> Iterator[Metric]:
         counts = dict.fromkeys(WALLET_STATES, 0)

@@ -104,7 +104,13 @@ async def test_on_a_full_disk_nothing_is_sent_and_with_room_it_goes_on_by_itself
             assert await fleet.head() == head, "nothing was decided either"
             assert (await service.get("/health"))["status"] == "healthy"
             assert (await service.get("/admin/status"))["paused"] is False
+            assert 'ghost_fleet_ready{check="log"} 0.0' in await service.get("/metrics")
+            await assert_commands_say_what_holds(fleet, service)
         await service.ready()
+        (paused,) = await fleet.see(ev.FleetPaused)
+        assert paused.event.actor == "local"  # type: ignore[attr-defined]
+        assert (await service.get("/admin/status"))["pause_unwritten"] is False
+        await service.post("/admin/resume")
         (recovered,) = await fleet.see(ev.StoreRecovered)
         assert "the disk is full" in recovered.event.reason  # type: ignore[attr-defined]
         await fleet.acted(1)
@@ -112,6 +118,17 @@ async def test_on_a_full_disk_nothing_is_sent_and_with_room_it_goes_on_by_itself
         assert await service.terminate() == 0
     assert (await fleet.command("audit", "verify")).code == 0
     await assert_agreement(fleet)
+
+
+async def assert_commands_say_what_holds(fleet: Fleet, service: ServiceProcess) -> None:
+    """EP-001 on a full disk: neither is recorded; the pause is in force all the same, and the stop is not."""
+    for command in ("pause", "stop"):
+        refused = await fleet.command(command, "--url", service.url)
+        assert (refused.code, "503" in refused.err) == (5, True), refused
+    assert "paused: true (not written yet)" in (await fleet.command("status", "--url", service.url)).out
+    told = await service.get("/admin/status")
+    assert (told["paused"], told["pause_unwritten"]) == (True, True)
+    assert (await service.get("/health"))["status"] == "healthy"
 
 
 @pytest.mark.long

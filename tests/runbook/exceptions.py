@@ -30,6 +30,7 @@ WITHOUT_AN_ENGINE = {
     "docker rm ghost-fleet-previous": "a container that is stopped",
     "docker image prune -f": "nothing: there are no images",
     "systemctl status ghost-fleet": "whether the process runs; the unit itself: tests/deploy/test_unit_file.py",
+    "systemctl stop ghost-fleet": "SIGTERM; the process is gone",
     "systemctl restart ghost-fleet": "SIGTERM, and the process again",
     "systemctl reload ghost-fleet": "SIGHUP, as the unit's ExecReload has it",
     "systemd-run --pipe --wait --collect --uid=ghost-fleet -p UMask=0077"
@@ -48,6 +49,7 @@ WITHOUT_AN_ENGINE = {
 and checks."""
 
 NOT_RUN = {
+    "journalctl --vacuum-size=200M": "would throw away lines of this machine's own journal",
     "git pull": "would change the checkout that is being tested, over a network",
     "cd services": "as ordered, the product was to lie in services/ghost-fleet of a larger repository",
     "docker build -t ghost-fleet:new -f ghost-fleet/Dockerfile .": "as before; the runbook builds `Dockerfile`",

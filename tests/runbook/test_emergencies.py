@@ -43,6 +43,18 @@ def test_ep_001_emergency_stop(stage: Stage) -> None:
         assert "paused: true" in step("ghost-fleet status").out
         assert len(stage.events("TransactionSigned")) == signed
         step("ghost-fleet resume")
+        step("ghost-fleet stop")
+        step("docker stop")
+        stage.running_again()
+        step("systemctl stop")
+        assert not stage.answers("/health")
+        step("docker stop")
+        before = stage.settings.read_text()
+        stage.settings.write_text(before.replace("global_pause = false", "global_pause = true"))
+        stage.running_again()
+        assert stage.get("/admin/status")["pause"]["actor"] == "config"
+        stage.settings.write_text(before)
+        step("ghost-fleet reload")
     stage.acted()
 
 

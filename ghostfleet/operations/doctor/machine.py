@@ -12,6 +12,15 @@ RED_FREE_BYTES = 200 * 2**20
 """Under this the log may not have room for the transactions that are open."""
 YELLOW_FREE_BYTES = 2 * 2**30
 MIB = 2**20
+MAKE_ROOM = (
+    "Make room, in this order: what the machine can do without (journalctl --vacuum-size=200M, docker image prune -f); backups"
+    " and *.replaced-* logs, moved to another machine; a larger disk. Never the database, its -wal or its .witness."
+)
+ARCHIVE = (
+    "While there is room for the log twice, ghost-fleet db archive moves old events to another disk; it ends the way back"
+    " to 0.1.0."
+)
+"""`db archive` is no way out of a full disk: it writes the archive, and then compacts the database into a copy."""
 WRITABLE_BY_OTHERS = 0o022
 
 
@@ -76,7 +85,9 @@ async def disk(patient: Patient) -> Finding:
     inodes = os.statvfs(place)
     size = patient.database.stat().st_size if patient.database is not None and patient.database.exists() else 0
     told = f"{usage.free // MIB} MiB free ({usage.free * 100 // max(usage.total, 1)} %), the log has {size // MIB} MiB"
-    remedy = "Make room, or move old events to an archive (ghost-fleet db archive)."
+    remedy = MAKE_ROOM
+    if usage.free > 2 * size:
+        remedy += f" {ARCHIVE}"
     if usage.free < RED_FREE_BYTES:
         return red("disk", told, remedy)
     if inodes.f_files and not inodes.f_favail:

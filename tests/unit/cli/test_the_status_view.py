@@ -99,3 +99,13 @@ def test_a_pause_tells_of_each_nonce_that_was_to_be_given_away(capsys: pytest.Ca
 def test_a_pause_that_cancels_nothing_is_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     show_pause({"status": "paused", "open_slots": 0})
     assert capsys.readouterr().out == "status: paused\nopen_slots: 0\n"
+
+
+def test_a_pause_that_the_log_has_not_yet_is_told_as_a_pause(capsys: pytest.CaptureFixture[str]) -> None:
+    head = {"paused": True, "pause": {"actor": "local", "reason": "", "since": None}}
+    show_status({**head, "pause_unwritten": True})
+    assert "paused: true (not written yet)\n" in capsys.readouterr().out
+    show_status({**head, "pause_unwritten": False})
+    told = capsys.readouterr().out
+    assert "paused: true\n" in told
+    assert "unwritten" not in told

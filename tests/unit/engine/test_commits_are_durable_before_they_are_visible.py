@@ -16,6 +16,7 @@ from ghostfleet.domain.wallet import BrokenFold
 from ghostfleet.engine.gate import Gate
 from ghostfleet.engine.ports import AdminCommand
 from ghostfleet.engine.service import FleetService
+from ghostfleet.http.status import pause_status
 from ghostfleet.store.errors import EventUnwritable, LogUnavailable
 
 PAUSE = AdminCommand(command="pause", actor="op", remote="127.0.0.1", request_id="r")
@@ -162,6 +163,9 @@ async def pausing_without_a_log() -> AsyncIterator[tuple[Fixture, FleetService, 
             await service.pause(PAUSE)
         assert not gate.is_open
         assert "the pause that op asked for is in force" in service.log_check().reason
+        told = pause_status(it.live.state.fleet, service.unwritten_pause)
+        assert (told["paused"], told["pause_unwritten"], told["pause"]["actor"]) == (True, True, "op")
+        assert service._begun_check().reason == "waiting for the log before any wallet acts"
         it.disk.full = ""
         yield it, service, gate
 
@@ -174,6 +178,7 @@ async def test_a_pause_that_cannot_be_written_shuts_the_gate_until_it_is_ended(
     await service.log_recovered()
     assert gate.is_open
     assert it.live.state.fleet.paused is None
+    assert pause_status(it.live.state.fleet, service.unwritten_pause)["paused"] is False
 
 
 async def test_a_pause_that_could_not_be_written_is_written_once_the_log_takes_it(
@@ -184,6 +189,8 @@ async def test_a_pause_that_could_not_be_written_is_written_once_the_log_takes_i
     assert not gate.is_open
     assert it.live.state.fleet.paused is not None
     assert it.live.state.fleet.paused.actor == "op"
+    told = pause_status(it.live.state.fleet, service.unwritten_pause)
+    assert (told["paused"], told["pause_unwritten"]) == (True, False)
     await service.log_recovered()
     assert [type(each.event) for each in it.told].count(ev.FleetPaused) == 1
 

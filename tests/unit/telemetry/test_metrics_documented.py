@@ -18,6 +18,8 @@ ALERTS = {
     "GhostFleetWalletLow",
     "GhostFleetBreakerTripped",
     "GhostFleetNoAction",
+    "GhostFleetLogTakesNothing",
+    "GhostFleetUnready",
     "GhostFleetWalGrows",
     "GhostFleetBackupFailed",
     "GhostFleetBackupOld",
