@@ -19,9 +19,11 @@ from ghostfleet.domain.decisions import Refused
 from ghostfleet.domain.limits import NOTHING
 from ghostfleet.domain.schedule import next_turn
 from ghostfleet.domain.state import Candidate
-from ghostfleet.domain.values import SECOND_US, AnswerClass, JsonObject, Unsigned, WalletId, encode_json
+from ghostfleet.domain.values import SECOND_US, AnswerClass, JsonObject, Unsigned, WalletId
 from ghostfleet.domain.wallet import Wallet
+from ghostfleet.engine import asking
 from ghostfleet.engine.account import Account
+from ghostfleet.engine.asking import PluginFailed
 from ghostfleet.engine.duties import Duty
 from ghostfleet.engine.errands import run_errands
 from ghostfleet.engine.follow import Follower
@@ -67,6 +69,8 @@ class Decision:
 
     seed: int
     choice: Action | Rest
+    observation: JsonObject
+    """What it was decided on, for the record of an action."""
     next_turn_us: int
 
 
@@ -132,10 +136,15 @@ class Lane:
             return
         if not await self._turn_comes():
             return
-        observed = await self._observe()
-        if observed is None:
+        try:
+            observed = await self._observe()
+            if observed is None:
+                return
+            decision = self._decide(observed)
+        except PluginFailed as failure:
+            failure.tell_traceback()
+            await self._skip_turn(failure.error_class, str(failure))
             return
-        decision = self._decide(observed)
         prepared = await self._prepare(observed, decision)
         if prepared is None:
             return
@@ -188,7 +197,8 @@ class Lane:
         return await self._within_limits(wallet)
 
     async def _observe(self) -> Observed | None:
-        """Read what the decision needs, in one batch. None when the protocol could not be read; that is recorded."""
+        """Read what the decision needs, in one batch. None when the wallet's account could not be read; that is recorded.
+        Raises PluginFailed when the protocol could not be."""
         world, wallet, tuning = self._world, self.wallet, self._world.in_force.now
         kept, self._account = self._account, None
         now, generation = asyncio.get_running_loop().time(), world.heads.generation
@@ -203,17 +213,17 @@ class Lane:
         )
         balance = asyncio.ensure_future(world.chain.balance(wallet.address)) if kept is None else kept.known_balance()
         plugin, own_view = tuning.plugins[wallet.plugin], TurnView(self._view, wallet.address, balance)
+        observing = asking.observed(plugin, facts, own_view)
         try:
-            observing = plugin.observe(facts, own_view)
             if kept is None:
                 asked = asyncio.gather(balance, world.chain.nonce(wallet.address, "pending"), observing)
                 balance_wei, nonce, view = await asked
             else:
                 view = await observing
-        except (TryAgain, StopService):
+        except (TryAgain, StopService, PluginFailed):
             raise
-        except Exception as problem:  # the boundary to plugin code: recorded, and the wallet goes on next turn
-            await self._trouble("observation", problem)
+        except Exception as problem:  # such as a node that refuses to say what the wallet has
+            await self._skip_turn("observation", describe(problem))
             return None
         account = kept
         if account is None:
@@ -224,16 +234,19 @@ class Lane:
         return Observed(wallet, tuning, facts, view, account, kept=kept is not None)
 
     def _decide(self, observed: Observed) -> Decision:
-        """Ask the plugin, with a seed that is recorded."""
+        """Ask the plugin, with a seed that is recorded. Raises PluginFailed."""
         world, wallet, tuning = self._world, observed.wallet, observed.tuning
         seed = world.entropy.seed()
         random = world.random(seed)
         profile = tuning.profiles[wallet.profile]
-        choice = tuning.plugins[wallet.plugin].decide(observed.view, observed.facts, profile, random)
+        plugin = tuning.plugins[wallet.plugin]
+        choice = asking.decided(plugin, observed.view, observed.facts, profile, random)
+        seen = asking.record_of(plugin, observed.view, observed.facts) if isinstance(choice, Action) else {}
         now_us = world.clock.now_us()
         turn = next_turn(profile, now_us, random)
         rest_us = int((choice.secs or 0) * SECOND_US) if isinstance(choice, Rest) else 0
-        return Decision(seed=seed, choice=choice, next_turn_us=max(turn.at_us, now_us + rest_us))
+        next_turn_us = max(turn.at_us, now_us + rest_us)
+        return Decision(seed=seed, choice=choice, observation=seen, next_turn_us=next_turn_us)
 
     async def _prepare(self, observed: Observed, decision: Decision) -> Prepared | None:
         """Gas, fees and funds. None when the turn ends without a transaction; why is recorded, unless the account was not asked
@@ -350,25 +363,24 @@ class Lane:
     async def _park(self, need_wei: int, balance_wei: int) -> None:
         await park(self._world, self.name, need_wei, balance_wei)
 
-    async def _trouble(self, error_class: str, problem: Exception) -> None:
-        """A plugin failed: say so, leave the wallet alone until its next regular turn."""
+    async def _skip_turn(self, error_class: str, message: str) -> None:
+        """A turn came to nothing: say so, leave the wallet alone until its next regular one."""
         world = self._world
         seed = world.entropy.seed()
         turn = next_turn(world.profiles[self.wallet.profile], world.clock.now_us(), world.random(seed))
-        error = ev.ErrorRecorded(error_class=error_class, message=describe(problem))
+        error = ev.ErrorRecorded(error_class=error_class, message=message)
         rested = ev.WalletRested(reason=error_class, until_us=turn.at_us, seed=seed)
         await world.live.write(decisions.for_wallet(self.name, "", [error, rested]))
 
     def _decided(self, observed: Observed, decision: Decision, action: Action) -> ev.ActionDecided:
         wallet = observed.wallet
-        seen: JsonObject = {"wallet": observed.facts, "view": observed.view}
         return ev.ActionDecided(
             action_id=f"{wallet.id}/{wallet.decisions + 1}",
             plugin=wallet.plugin,
             kind=action.kind,
             params=action.params,
             seed=decision.seed,
-            observation=msgspec.json.decode(encode_json(seen)),
+            observation=decision.observation,
             profile=wallet.profile,
             config_digest=observed.tuning.config_digest,
             call=action.call,

@@ -14,9 +14,12 @@ MAX_MESSAGE = 300
 
 
 def describe(problem: BaseException) -> str:
-    """An exception in one bounded line."""
-    text = " ".join(str(problem).split())
-    return f"{type(problem).__name__}: {text}"[:MAX_MESSAGE]
+    """An exception in one bounded line that can be written, whatever it says of itself."""
+    try:
+        text = " ".join(str(problem).split())
+    except Exception:  # a foreign exception may fail at its own words
+        text = "(it cannot say what)"
+    return f"{type(problem).__name__}: {text}"[:MAX_MESSAGE].encode(errors="backslashreplace").decode()
 
 
 def revert_reason(refused: RpcRefused, errors: Mapping[bytes, tuple[str, tuple[str, ...]]]) -> str:

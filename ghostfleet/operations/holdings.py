@@ -11,10 +11,10 @@ from ghostfleet.domain.amounts import decimal_text
 from ghostfleet.domain.operation import NATIVE
 from ghostfleet.domain.values import Address, Head, JsonObject, WalletId
 from ghostfleet.domain.wallet import Wallet
+from ghostfleet.engine import asking
+from ghostfleet.engine.asking import PluginFailed
 from ghostfleet.engine.ports import Chain, FeeSource
-from ghostfleet.engine.trouble import describe
 from ghostfleet.engine.view import BlockView
-from ghostfleet.errors import GhostFleetError, StopService, TryAgain
 from ghostfleet.operations.balances import BALANCE_OF
 from ghostfleet.plugins.abi import UnreadableAnswer, function, read
 from ghostfleet.plugins.api import Action, ChainView, Plugin, Token, WalletFacts
@@ -130,17 +130,16 @@ async def _protocol(world: Looking, view: ChainView, wallet: Wallet) -> Holdings
         return nothing
     facts = WalletFacts(id=WalletId(wallet.id), address=wallet.address, balance_wei=wallet.balance_wei or 0)
     try:
-        seen = await plugin.observe(facts, view)
+        seen = await asking.observed(plugin, facts, view)
         return msgspec.structs.replace(
             nothing,
-            way_out=tuple(plugin.withdraw(seen, facts)),
-            remarks=tuple(plugin.remarks(seen)),
-            coming=plugin.coming(seen),
-            observation=msgspec.to_builtins(seen, enc_hook=str),
+            way_out=asking.ways_out(plugin, seen, facts),
+            remarks=asking.remarks(plugin, seen),
+            coming=asking.coming(plugin, seen),
+            observation=asking.record_of(plugin, seen, facts)["view"],
         )
-    except (TryAgain, StopService):
-        raise
-    except Exception as problem:  # the boundary to plugin code: what else the wallet has can be moved all the same
-        told = str(problem) if isinstance(problem, GhostFleetError | RpcRefused) else describe(problem)
-        unread = f"{plugin.name} cannot be read: {told}"
+    except PluginFailed as failure:  # what else the wallet has can be moved all the same
+        failure.tell_traceback()
+        of_the_chain = isinstance(failure.problem, RpcRefused | UnreadableAnswer)
+        unread = f"{plugin.name} cannot be read: {failure.problem if of_the_chain else failure.told}"
         return msgspec.structs.replace(nothing, remarks=(unread,), unread=unread)

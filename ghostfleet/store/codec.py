@@ -3,6 +3,11 @@
 Writing: the catalogue's name, version and criticality, and the event as compact JSON. Reading: an older version goes through
 its upcasters, one a step; fields that this release does not know are ignored; a type or version that it does not know is an
 `UnknownEvent` when it may be skipped, and stops the reader when it may not.
+
+Writing does not look whether a field has its declared type, and reading does. Decoding every event again before it is written
+would cost 20 us a transaction (measured: 8 of them its ActionDecided), a twentieth of all that one costs. Our own events are
+built under mypy's eyes; what a plugin answers is checked where it comes in (plugins/answers.py), and
+tests/unit/engine/test_plugins_that_answer_wrongly.py holds under hypothesis that whatever it answers, all that is written reads.
 """
 
 from collections.abc import Callable, Mapping

@@ -472,7 +472,7 @@ class Promises:
     def _error(self, name: str, event: ev.ErrorRecorded) -> None:
         if event.error_class == "defect":
             self._violated("no defect", f"{name}: {event.message}")
-        if event.error_class == "observation" and not event.message.startswith("RpcRefused"):
+        if event.error_class == "observation" and "RpcRefused: " not in event.message:
             self._violated("no defect", f"{name} observes: {event.message}")
         if event.counts and event.error_class != AnswerClass.INSUFFICIENT_FUNDS:
             self._violated("only its own errors count against a wallet", f"{name}: {event.error_class} {event.message}")

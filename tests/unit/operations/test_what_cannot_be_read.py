@@ -1,16 +1,18 @@
 """An emergency has to go on where one part of a wallet cannot be read: a broken plugin, a paused token, no token at all."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from ghostfleet.chain.answers import sort_error
 from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.domain import events as ev
-from ghostfleet.domain.values import Address, JsonObject, Octets, WalletId
+from ghostfleet.domain.values import Address, Call, JsonObject, Octets, WalletId
 from ghostfleet.engine.duties import Do, Done, Later
 from ghostfleet.errors import TryAgain
 from ghostfleet.operations.destroy import DestroyDuty
@@ -18,25 +20,31 @@ from ghostfleet.operations.extract import ExtractDuty
 from ghostfleet.operations.fund import FundDuty
 from ghostfleet.operations.holdings import look
 from ghostfleet.operations.runner import OperationRunner
-from ghostfleet.plugins.api import Plugin, Token
+from ghostfleet.plugins.api import Action, Plugin, Token
 from tests.unit.chain import virtual_time
 from tests.unit.engine.follow_stage import KEY, SAFE, Stage, stage
 
 GOOD = Token(symbol="GOOD", address=Address(b"\x0a" * 20))
 PAUSED = Token(symbol="PAUSED", address=Address(b"\x0b" * 20))
 GONE = Token(symbol="GONE", address=Address(b"\x0c" * 20))
+FILE = r"test_what_cannot_be_read\.py"
 FIVE = Octets((5).to_bytes(32, "big"))
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """Nothing."""
+
+
 class Protocol(Plugin[Any]):
-    """With these tokens; one of its answers fails."""
+    """With these tokens; one of its answers fails, or is another one."""
 
     name = "t"
     kinds = ("k",)
+    Observation = Seen
 
-    def __init__(self, fails: str = "", tokens: Sequence[Token] = ()) -> None:
+    def __init__(self, fails: str = "", tokens: Sequence[Token] = (), **said: Any) -> None:
         super().__init__({}, chain_id=1)
-        self._fails, self._tokens = fails, tokens
+        self._fails, self._tokens, self._said = fails, tokens, said
 
     def _maybe(self, asked: str) -> None:
         if self._fails == asked:
@@ -44,22 +52,22 @@ class Protocol(Plugin[Any]):
 
     async def observe(self, wallet: Any, chain: Any) -> Any:
         self._maybe("observe")
-        return {}
+        return self._said.get("observe", Seen())
 
     def decide(self, view: Any, wallet: Any, profile: Any, random: Any) -> Any:
         raise NotImplementedError
 
     def withdraw(self, view: Any, wallet: Any) -> Sequence[Any]:
         self._maybe("withdraw")
-        return ()
+        return self._said.get("withdraw", ())  # type: ignore[no-any-return]
 
     def remarks(self, view: Any) -> Sequence[str]:
         self._maybe("remarks")
-        return ()
+        return self._said.get("remarks", ())  # type: ignore[no-any-return]
 
     def coming(self, view: Any) -> str:
         self._maybe("coming")
-        return ""
+        return self._said.get("coming", "")  # type: ignore[no-any-return]
 
     def tokens(self) -> Sequence[Token]:
         return self._tokens
@@ -102,10 +110,44 @@ def test_a_plugin_that_fails_keeps_nothing_else_in_the_wallet(fails: str) -> Non
     async def story() -> None:
         async with operation(Protocol(fails, [GOOD]), "extract", EXTRACT) as (on, _):
             (planned,) = [it for it in on.told if isinstance(it, ev.OperationWalletPlanned)]
-            assert planned.plan["remarks"] == ["t cannot be read: KeyError: 'positions'"]
+            (remark,) = planned.plan["remarks"]
+            assert re.fullmatch(rf"t cannot be read: {fails}: KeyError: 'positions' \({FILE}:\d+\)", remark)
             wish = await ExtractDuty("extract-1", SAFE, on.world).next(on.wallet)
             assert isinstance(wish, Do)
             assert wish.errands[0].action.params["asset"] == "GOOD"
+
+    virtual_time.run(story())
+
+
+class Listed(Seen, frozen=True, array_like=True):
+    """Written as a list, and an observation is read as an object."""
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("observe", None),
+        ("observe", Listed()),
+        ("withdraw", None),
+        ("withdraw", [Action(kind=None, call=Call(to=SAFE))]),  # type: ignore[arg-type]
+        ("withdraw", [Action(kind="k", call=Call(to=SAFE, value_wei=-1))]),
+        ("remarks", "lost"),
+        ("remarks", [5]),
+        ("coming", None),
+    ],
+)
+def test_a_plugin_that_answers_wrongly_keeps_nothing_else_in_the_wallet(asked: str, answer: Any) -> None:
+    """Of what it answered nothing is signed or written."""
+
+    async def story() -> None:
+        async with operation(Protocol("", [GOOD], **{asked: answer}), "extract", EXTRACT) as (on, _):
+            (planned,) = [it for it in on.told if isinstance(it, ev.OperationWalletPlanned)]
+            (remark,) = planned.plan["remarks"]
+            assert re.fullmatch(rf"t cannot be read: {asked}: .* \({FILE}:\d+\)", remark)
+            assert planned.plan["way_out"] == []
+            wish = await ExtractDuty("extract-1", SAFE, on.world).next(on.wallet)
+            assert isinstance(wish, Do)
+            assert [it.action.params["asset"] for it in wish.errands] == ["GOOD"]
 
     virtual_time.run(story())
 
