@@ -23,6 +23,7 @@ from ghostfleet.domain.values import MINUTE_US
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.errors import BadInput
 from ghostfleet.keys.keyring import BEING_OPENED
+from ghostfleet.telemetry.lines import words_of
 from ghostfleet.telemetry.logs import one_line
 from ghostfleet.telemetry.moments import clock_time, span
 
@@ -34,6 +35,20 @@ MAX_ANSWERS_TOLD = 3
 MAX_ERRORS_TOLD = 3
 MAX_WORDS = 160
 """Characters of what a node or a plugin said."""
+MAX_ERROR_WORDS = 360
+"""Of what a failed turn is told with: all that was recorded, for the place in a plugin's code stands at its end."""
+FAILED_TURNS = ("defect", "observation")
+"""Classes of errors that end a turn; the rest after it has the same word as its reason."""
+ENDS_OF_TURNS = (
+    ev.ActionDecided,
+    ev.ActionRejected,
+    ev.ActionSucceeded,
+    ev.ActionFailed,
+    ev.TransactionMined,
+    ev.WalletRegistered,
+    ev.WalletRested,
+)
+"""Once one of these came, an earlier failure is the past."""
 
 
 class UnknownSubject(BadInput):
@@ -106,6 +121,7 @@ def explain(
         *_parked(wallet),
         *_breaker(wallet, circumstances.now_us, newest_first),
         *_limits(wallet, state, rules, circumstances.now_us),
+        *_failed_turn(wallet, state, circumstances.now_us, newest_first),
         *_throttled(state),
         *_asleep(wallet, state, (profiles or {}).get(wallet.profile), circumstances.now_us),
     ]
@@ -346,6 +362,35 @@ def _limits(wallet: Wallet, state: State, rules: Rules | None, now_us: int) -> I
         )
 
 
+def _failed_turn(wallet: Wallet, state: State, now_us: int, newest_first: Sequence[ev.Recorded]) -> Iterator[Reason]:
+    """Its newest turn came to nothing since a plugin, or we, failed at it. What a plugin says of a receipt is no turn."""
+    failed = _newest_failure(newest_first)
+    if failed is None or wallet.retired:
+        return
+    until_us = due_us(wallet, state.fleet.throttles)
+    again = f"at its next turn, {clock_time(until_us)}" if until_us > now_us else "within minutes"
+    yield Reason(
+        code="turn_failed",
+        sentence=f"Its last turn failed at {clock_time(failed.time_us)}, {span(now_us - failed.time_us)} ago:"
+        f" {_cut(words_of(failed.event), MAX_ERROR_WORDS)}. It is tried again {again}.",
+        remedy='Mend what it names: a plugin\'s method, file and line. [service] log_level = "debug" and a reload put the'
+        " traceback into the service's output. A mended plugin comes with a restart.",
+        until_us=until_us if until_us > now_us else None,
+    )
+
+
+def _newest_failure(newest_first: Sequence[ev.Recorded]) -> ev.Recorded | None:
+    for recorded in newest_first:
+        event = recorded.event
+        if isinstance(event, ev.ErrorRecorded) and event.error_class in FAILED_TURNS:
+            return recorded
+        if isinstance(event, ENDS_OF_TURNS) and not (
+            isinstance(event, ev.WalletRested) and event.reason in FAILED_TURNS
+        ):
+            return None
+    return None
+
+
 def _throttled(state: State) -> Iterator[Reason]:
     if state.fleet.pace == FULL_PACE:
         return
@@ -396,6 +441,6 @@ def _because(reason: str) -> str:
     return f": {_cut(reason)}" if reason else ""
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, limit: int = MAX_WORDS) -> str:
     """What others said, on one line, unable to steer a terminal."""
-    return one_line(" ".join(text.split()).rstrip("."), MAX_WORDS)
+    return one_line(" ".join(text.split()).rstrip("."), limit)

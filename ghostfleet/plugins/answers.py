@@ -100,8 +100,11 @@ def coming(answer: object) -> str:
 
 def json_object(value: object, what: str, max_bytes: int = MAX_JSON_BYTES) -> JsonObject:
     """The object as it will be read from the log: encoded once and decoded again. Raises WrongAnswer."""
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+    if type(value) is not dict and not isinstance(value, Mapping):
         _refuse(what, "a JSON object: a dict with str keys", value)
+    for key in value:
+        if not isinstance(key, str):
+            _refuse(what, "a JSON object: a dict with str keys", value)
     try:
         text = encode_json(value)
         found = msgspec.json.decode(text)
@@ -129,10 +132,12 @@ def _call(value: object) -> Call:
 
 
 def _whole(value: object, what: str) -> int:
+    if type(value) is int and 0 <= value <= MAX_UINT256:
+        return value
     wanted = "a whole number (int) from 0 to 2**256 - 1"
     if not isinstance(value, int) or isinstance(value, bool):
         _refuse(what, wanted, value)
-    number = value if type(value) is int else int.__add__(value, 0)
+    number = int.__add__(value, 0)
     if not 0 <= number <= MAX_UINT256:
         raise WrongAnswer(f"{what} is {wanted}, got {'a negative one' if number < 0 else 'a larger one'}")
     return number
@@ -154,6 +159,8 @@ def _text(value: object, what: str) -> str:
     if not isinstance(value, str):
         _refuse(what, "a text (str)", value)
     text = (value if type(value) is str else str.__str__(value))[:MAX_TEXT_CHARS]
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:

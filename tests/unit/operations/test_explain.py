@@ -151,6 +151,36 @@ def test_a_resting_wallet_says_until_when_and_why():
     assert "the interval of its profile grinder" in only(said(plain))
 
 
+FAILED = ev.ErrorRecorded(error_class="defect", message="piggy: decide: KeyError: 'nope' (piggy.py:64)")
+SKIPPED = ev.WalletRested(reason="defect", until_us=NOON_US + HOUR_US)
+
+
+def test_a_plugin_that_failed_at_the_last_turn_is_what_keeps_a_wallet_from_acting():
+    resting = replace(WALLET, next_turn_us=NOON_US + HOUR_US, rest="defect")
+    found = said(resting, recent=[recorded(1, FAILED), recorded(2, SKIPPED)])
+    assert (found.acts, codes(found)) == (False, ["turn_failed", "resting"])
+    assert "failed at 2026-01-01 11:59:00 UTC, 1 min ago" in found.reasons[0].sentence
+    assert "piggy: decide: KeyError: 'nope' (piggy.py:64)" in found.reasons[0].sentence
+    assert "tried again at its next turn, 2026-01-01 13:00:00 UTC" in found.reasons[0].sentence
+    due = said(recent=[recorded(1, FAILED), recorded(2, SKIPPED), recorded(3, ev.BalanceObserved(balance_wei=1))])
+    assert (due.acts, codes(due)) == (False, ["turn_failed"])
+    assert "tried again within minutes" in only(due)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        ev.WalletRested(reason="full", until_us=NOON_US),
+        ev.ActionRejected(action_id="wallet-001/7", error_class="reverted", reason="StillLocked(1)"),
+        ev.ActionSucceeded(action_id="wallet-001/7"),
+    ],
+)
+def test_a_failure_of_an_earlier_turn_and_one_at_a_receipt_keep_nobody(later):
+    """A plugin that cannot decode a log, or judge a revert, is told in the same way, before what it is about."""
+    found = said(recent=[recorded(1, FAILED), recorded(2, later)])
+    assert (found.acts, codes(found)) == (True, ["acts"])
+
+
 def test_errands_of_an_operation_come_before_a_pause_which_does_not_hold_them_back():
     operation = Operation(
         id="operation-3", kind="extract", wallets=("wallet-001",), params={}, actor="ada", since_us=NOON_US
