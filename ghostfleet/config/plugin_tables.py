@@ -1,30 +1,34 @@
-"""Which plugins are installed, and do their tables fit the models they bring along?
-
-This layer knows plugins only by their entry points: a class with `Settings`, a pydantic model.
-"""
+"""Which plugins are installed, do their tables fit the models they bring along, and can they be made of them?"""
 
 import re
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from pydantic import BaseModel
 
 from ghostfleet.config.loaded import PluginTable
+from ghostfleet.config.plugin_classes import PluginUnusable, class_of, installed_points, made
 from ghostfleet.config.problems import nearest
+from ghostfleet.config.settings import ChainSettings
 from ghostfleet.config.shape import Shape
 from ghostfleet.keys.addresses import parse_address
 
-ENTRY_POINT_GROUP = "ghostfleet.plugins"
 _PLACEHOLDER = re.compile(r"<[A-Z0-9_ ]*>")
 
 
 class InstalledPlugins:
     """The plugins of this environment, loaded when the settings name them."""
 
-    def __init__(self, models: Mapping[str, type[BaseModel]], failures: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, type[BaseModel]],
+        failures: Mapping[str, PluginUnusable],
+        classes: Mapping[str, type[Any]] | None = None,
+    ) -> None:
         self.models = models
         self.failures = failures
+        self.classes = classes or {}
+        """Of which a plugin can be made."""
 
     @property
     def names(self) -> set[str]:
@@ -33,29 +37,22 @@ class InstalledPlugins:
 
 def installed_plugins() -> InstalledPlugins:
     """Load every plugin's class. One that cannot be loaded is a problem only for settings that enable it."""
-    models: dict[str, type[BaseModel]] = {}
-    failures: dict[str, str] = {}
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        model = _settings_model(point)
-        if isinstance(model, str):
-            failures[point.name] = model
-        else:
-            models[point.name] = model
-    return InstalledPlugins(models, failures)
+    classes: dict[str, type[Any]] = {}
+    failures: dict[str, PluginUnusable] = {}
+    points = installed_points()
+    for name in points:
+        try:
+            classes[name] = class_of(name, points)
+        except PluginUnusable as unusable:
+            failures[name] = unusable
+    return InstalledPlugins({name: found.Settings for name, found in classes.items()}, failures, classes)
 
 
-def _settings_model(point: EntryPoint) -> type[BaseModel] | str:
-    try:
-        model = getattr(point.load(), "Settings", None)
-    except Exception as error:  # a boundary: foreign code, and its failure becomes a problem the operator reads
-        return f"cannot be loaded: {type(error).__name__}: {error}"
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        return model
-    return "has no Settings model"
-
-
-def read_plugin_tables(shape: Shape, enabled: list[str], installed: InstalledPlugins) -> tuple[PluginTable, ...]:
-    """The tables of the enabled plugins, in their order; what is wrong goes to the shape's problems."""
+def read_plugin_tables(
+    shape: Shape, enabled: list[str], installed: InstalledPlugins, *, make: bool = False
+) -> tuple[PluginTable, ...]:
+    """The tables of the enabled plugins, in their order; what is wrong goes to the shape's problems. With `make` each plugin
+    is made of its table, as a start does, where there is nothing wrong with that and the chain is known."""
     for name in shape.plugin_tables:
         if name not in installed.names:
             shape.report(("plugins", name), "no such plugin", nearest(name, {"enabled", *installed.names}))
@@ -66,12 +63,14 @@ def read_plugin_tables(shape: Shape, enabled: list[str], installed: InstalledPlu
             shape.report(("plugins", "enabled"), f"no such plugin {name!r}", nearest(name, installed.names))
             continue
         if name in installed.failures:
-            shape.report(("plugins", "enabled"), f"plugin {name!r} {installed.failures[name]}", "reinstall the plugin")
+            shape.report(("plugins", "enabled"), installed.failures[name].wrong, installed.failures[name].right)
             continue
         misplaced = _report_addresses(shape, name, table)
         before = len(shape.problems)
         settings = _read_settings(shape, name, table, installed.models[name])
         shape.problems[before:] = [found for found in shape.problems[before:] if found.key not in misplaced]
+        if make and settings is not None and len(shape.problems) == before and not misplaced:
+            _try_to_make(shape, name, settings, installed)
         tables.append(PluginTable(name=name, table=table, settings=settings))
     return tuple(tables)
 
@@ -82,6 +81,17 @@ def _read_settings(shape: Shape, name: str, table: dict[str, Any], model: type[B
     except Exception as error:  # a boundary: a plugin's own validator failed in its own way
         shape.report(("plugins", name), f"the plugin cannot read it ({type(error).__name__})", "see the plugin's guide")
         return None
+
+
+def _try_to_make(shape: Shape, name: str, settings: BaseModel, installed: InstalledPlugins) -> None:
+    """What is wrong with that, a start would end with."""
+    chain, found = shape.sections.get("chain"), installed.classes.get(name)
+    if not isinstance(chain, ChainSettings) or found is None:
+        return
+    try:
+        made(name, found, settings, chain.chain_id)
+    except PluginUnusable as unusable:
+        shape.report(("plugins", name), unusable.wrong, unusable.right)
 
 
 def _report_addresses(shape: Shape, name: str, table: dict[str, Any]) -> set[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ghostfleet.config.foreign_code import beginning_of, place_of
 from ghostfleet.domain.profile import Profile
 from ghostfleet.domain.schedule import Random
 from ghostfleet.domain.values import JsonObject, LogEntry
@@ -15,7 +16,6 @@ from ghostfleet.errors import GhostFleetError, StopService, TryAgain
 from ghostfleet.plugins import answers
 from ghostfleet.plugins.answers import WrongAnswer
 from ghostfleet.plugins.api import Action, ChainView, Plugin, Rest, Verdict, WalletFacts
-from ghostfleet.plugins.places import beginning_of, place_of
 from ghostfleet.telemetry.logs import LOGGER
 
 MAX_TRACEBACK_ENTRIES = 30

@@ -5,6 +5,7 @@ from functools import partial
 
 from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.chain.reverts import decode_revert
+from ghostfleet.config.foreign_code import words_of
 from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
 from ghostfleet.engine.world import World
@@ -14,12 +15,8 @@ MAX_MESSAGE = 300
 
 
 def describe(problem: BaseException) -> str:
-    """An exception in one bounded line that can be written, whatever it says of itself."""
-    try:
-        text = " ".join(str(problem).split())
-    except Exception:  # a foreign exception may fail at its own words
-        text = "(it cannot say what)"
-    return f"{type(problem).__name__}: {text}"[:MAX_MESSAGE].encode(errors="backslashreplace").decode()
+    """An exception in one bounded line."""
+    return words_of(problem)[:MAX_MESSAGE]
 
 
 def revert_reason(refused: RpcRefused, errors: Mapping[bytes, tuple[str, tuple[str, ...]]]) -> str:

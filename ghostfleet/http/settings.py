@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from starlette.responses import Response
 
 from ghostfleet.config.changes import Difference
+from ghostfleet.config.plugin_classes import PluginUnusable
 from ghostfleet.config.problems import ConfigInvalid
 from ghostfleet.domain.events import ConfigApplied
 from ghostfleet.domain.values import JsonObject
@@ -36,6 +37,8 @@ async def reload(ask: Ask) -> Response:
     except ConfigInvalid as invalid:
         problems = [{"file": it.file, "key": it.key, "wrong": it.wrong, "right": it.right} for it in invalid.problems]
         raise Problem(422, f"nothing was applied: {invalid}", problems=problems[:MAX_LISTED]) from None
+    except PluginUnusable as unusable:
+        raise Problem(422, f"nothing was applied: {unusable}") from None
     except KeysUnusable as unusable:
         raise Problem(409, f"nothing was applied: {unusable}", problems=unusable.problems[:MAX_LISTED]) from None
     except NotWhileRunning as refused:

@@ -18,8 +18,6 @@ from ghostfleet.domain.schedule import Random
 from ghostfleet.domain.values import Address, Call, JsonObject, LogEntry, Octets, WalletId
 from ghostfleet.keys.addresses import parse_address
 
-ENTRY_POINT_GROUP = "ghostfleet.plugins"
-
 
 class ChainView(Protocol):
     """A read-only view of the chain. Concurrent calls (asyncio.gather) share one HTTP request."""

@@ -136,7 +136,7 @@ async def contracts(patient: Patient) -> Finding:
     try:
         plugins = load_plugins(tables, list(tables), parts.chain.chain_id)
     except PluginUnusable as unusable:
-        return red("contracts", str(unusable), "Put the plugin's table right, or reinstall the plugin.")
+        return red("contracts", str(unusable), "Put the plugin's table right, or mend the plugin.")
     named = [(f"{name}.{part}", address) for name, it in plugins.items() for part, address in it.contracts().items()]
     async with looking(parts.chain) as look:
         codes = await asyncio.gather(*(look.code(address) for _, address in named))

@@ -3,6 +3,7 @@
 import pytest
 from fleet_over_http import START_US, Running
 
+from ghostfleet.config.plugin_classes import PluginUnusable
 from ghostfleet.domain import events as ev
 
 
@@ -95,3 +96,15 @@ async def test_a_service_without_a_settings_file_says_so(fleet: Running) -> None
     assert status == 409
     assert "not started from a settings file" in problem["detail"]
     assert (await fleet.get("/admin/settings"))[1] == {"config_digest": "", "settings": {}}
+
+
+async def test_a_reload_of_a_plugin_that_cannot_be_made_is_the_settings_fault(
+    fleet: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def reload(*_: object) -> None:
+        raise PluginUnusable("[plugins.piggy]", "the plugin cannot be made of it: ValueError", "put its table right")
+
+    monkeypatch.setattr(fleet.service, "reload", reload)
+    status, problem, _ = await fleet.post("/admin/reload")
+    assert status == 422
+    assert problem["detail"].startswith("nothing was applied: [plugins.piggy]: the plugin cannot be made of it")

@@ -11,11 +11,11 @@ import pytest
 
 from ghostfleet.chain.answers import sort_error
 from ghostfleet.chain.edge import RpcRefused
+from ghostfleet.config.foreign_code import place_of
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.breaker import Closed
 from ghostfleet.domain.values import Hash, JsonObject, LogEntry, Octets
 from ghostfleet.plugins.api import Plugin, Verdict
-from ghostfleet.plugins.places import place_of
 from tests.unit.chain import virtual_time
 from tests.unit.engine.follow_stage import SAFE, Stage, following, stage
 from tests.unit.engine.lane_stage import GOOD, Answering, acting

@@ -1,10 +1,20 @@
-"""Where in a plugin's own code did something go wrong? A file's name and a line, for its author; nothing of what was in it."""
+"""What went wrong in code that is not ours, and where? A file's name and a line for its author, and no variable's value."""
 
 import traceback
 from pathlib import PurePath
 from types import FrameType
 
 OURS = "ghostfleet"
+
+
+def words_of(problem: BaseException) -> str:
+    """`KeyError: 'nope'` in one line that can be written, whatever the exception says of itself."""
+    try:
+        said = problem.msg if isinstance(problem, SyntaxError) else problem  # the place comes with place_of
+        text = " ".join(str(said).split())
+    except Exception:  # a foreign exception may fail at its own words
+        text = "(it cannot say what)"
+    return f"{type(problem).__name__}: {text}".encode(errors="backslashreplace").decode()
 
 
 def place_of(problem: BaseException, module: str) -> str:
