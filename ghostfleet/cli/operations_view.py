@@ -99,6 +99,7 @@ class LogView:
     async def _would_be(self) -> "State":
         """The state in which it would be asked for: paused, with the wallets of the settings."""
         from ghostfleet.domain.fleet import Pause
+        from ghostfleet.domain.operators import LOCAL_ACTOR
         from ghostfleet.domain.state import State
         from ghostfleet.domain.wallet import Wallet
         from ghostfleet.engine.tuning import configured_wallets
@@ -111,7 +112,7 @@ class LogView:
         for it in configured_wallets(self._loaded):
             new = Wallet(id=it.id, address=it.address, profile=it.profile, plugin=it.plugin)
             state.wallets.setdefault(it.id, new)
-        paused = state.fleet.paused or Pause(actor="plan", reason="", since_us=0)
+        paused = state.fleet.paused or Pause(actor=LOCAL_ACTOR, reason="", since_us=0)
         state.fleet = msgspec.structs.replace(state.fleet, paused=paused)
         return state
 

@@ -12,7 +12,7 @@ MAX_KEYED_COMMANDS = 1000
 """How many commands with an Idempotency-Key are remembered: days of an operator's work, and a bounded state."""
 LOCAL_ACTOR = "local"
 """Who asked from the machine itself and had to show no token."""
-NAMES_OF_OTHERS = frozenset({"local", "anonymous", "config", "service", "deadman", "signal", "demo"})
+NAMES_OF_OTHERS = frozenset({"local", "anonymous", "config", "service", "deadman", "restore", "signal", "demo"})
 """Actors of the log that are no tokens: docs/events.md says who they are, and a test finds them in the code."""
 RECORD_BACKUP = "record_backup"
 BY_THE_CLOCK = frozenset({RECORD_BACKUP})

@@ -73,9 +73,14 @@ def given() -> Iterator[ast.expr]:
 
 def is_word(expression: ast.expr) -> bool:
     """Functions are told apart by name only: of what is given by its place, words count, and what has one for a value."""
-    if isinstance(expression, ast.Name):
-        return expression.id in CONSTANTS
+    if isinstance(expression, ast.Name | ast.Attribute):
+        return named(expression) in CONSTANTS
     return isinstance(expression, ast.Constant) and isinstance(expression.value, str)
+
+
+def named(expression: ast.Name | ast.Attribute) -> str:
+    """Without the module that it is of."""
+    return expression.id if isinstance(expression, ast.Name) else expression.attr
 
 
 def words(expression: ast.expr) -> Iterator[str]:
@@ -83,7 +88,7 @@ def words(expression: ast.expr) -> Iterator[str]:
     match expression:
         case ast.Constant(value=str(word)):
             yield word
-        case ast.Name(id=name) if name in CONSTANTS:
+        case ast.Name(id=name) | ast.Attribute(attr=name) if name in CONSTANTS:
             yield CONSTANTS[name]
         case ast.Name(id=name) | ast.Attribute(attr=name) if name in PASSED_ON:
             return

@@ -122,7 +122,7 @@ def test_where_the_password_is_the_units_only_what_opens_keys_is_refused(config,
     for arguments, code in (
         (("validate", "--deep"), 1),
         (("run",), 2),
-        (("operations", "list", "--token-env", "X"), 2),
+        (("operations", "abandon", "extract-1", "--token-env", "X"), 2),
     ):
         refused = run("--config", config, *arguments)
         assert (refused.exit_code, "`systemd-run --pipe" in refused.stderr) == (code, True), refused.stderr
