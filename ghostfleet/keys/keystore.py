@@ -25,11 +25,18 @@ MAX_SCRYPT_MEMORY_BYTES = 1 << 30
 MAX_PBKDF2_ROUNDS = 50_000_000
 DEFAULT_SCRYPT_N = 1 << 18
 """What geth and Foundry write: about a second for each key."""
+NO_MEMORY = "Error 2 while running scrypt"
+"""How pycryptodome says, with a ValueError, that it got no memory (ERR_MEMORY of its errors.h)."""
 _importing = Lock()
 
 
 class KeystoreUnusable(BadInput):
     """A keystore file that cannot be read, is not a keystore V3, or does not open with the password."""
+
+
+class TooLittleMemory(KeystoreUnusable):
+    """There was no memory to open a keystore; nothing is known to be wrong with it. Free some, or raise the process's limit, and
+    have the settings read again: `ghost-fleet reload`, or another start."""
 
 
 class Keystore(msgspec.Struct, frozen=True):
@@ -67,17 +74,28 @@ def read_keystore(path: Path) -> Keystore:
 
 
 def open_keystore(keystore: Keystore, password: Secret) -> Secret:
-    """The private key, 32 bytes. Slow on purpose (scrypt): call it in a thread. Raises KeystoreUnusable."""
+    """The private key, 32 bytes. Slow on purpose (scrypt): call it in a thread. Raises KeystoreUnusable, TooLittleMemory."""
     keyfile = _keyfile()
     try:
         key = keyfile.decode_keyfile_json(keystore.content, password.reveal())
     except Exception as error:  # a boundary: foreign file, foreign library, one outcome
         if str(error) == "MAC mismatch":
             raise KeystoreUnusable(f"the password does not open keystore {keystore.path}") from None
+        if isinstance(error, MemoryError) or str(error) == NO_MEMORY:
+            raise TooLittleMemory(
+                f"there is not enough memory to open keystore {keystore.path}, which takes {_mebibytes(keystore)} MiB:"
+                " free some, or raise the limit of the process, then: ghost-fleet reload"
+            ) from None
         raise KeystoreUnusable(f"keystore {keystore.path} is damaged ({type(error).__name__})") from None
     if len(key) != 32:
         raise KeystoreUnusable(f"keystore {keystore.path} holds {len(key)} bytes, a private key has 32")
     return Secret(key)
+
+
+def _mebibytes(keystore: Keystore) -> int:
+    """What scrypt takes for it; for pbkdf2, which takes next to nothing, 1."""
+    parameters = keystore.content["crypto"]["kdfparams"]
+    return max(1, 128 * int(parameters.get("n", 0)) * int(parameters.get("r", 0)) >> 20)
 
 
 def write_keystore(path: Path, key: Secret, password: Secret, *, scrypt_n: int = DEFAULT_SCRYPT_N) -> None:
