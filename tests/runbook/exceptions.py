@@ -10,6 +10,7 @@ WITHOUT_AN_ENGINE = {
     "docker ps | grep ghost-fleet": "lists the real process",
     "docker logs ghost-fleet --since 1h | grep -i error": OUTPUT,
     "docker logs ghost-fleet --since 10m | grep ERROR | sort | uniq -c | sort -rn": OUTPUT,
+    "docker logs ghost-fleet --since 10m | grep ERROR | grep -o 'class=[a-z_]*' | sort | uniq -c | sort -rn": OUTPUT,
     'docker logs ghost-fleet | grep "circuit breaker" | tail -20': OUTPUT,
     "docker logs ghost-fleet --tail 100": OUTPUT,
     "docker logs -f ghost-fleet": OUTPUT + ", for a second",
