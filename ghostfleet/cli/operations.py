@@ -198,7 +198,8 @@ def watch(service: OperationsDoor, operation: str, *, quiet: bool) -> dict[str, 
                 return service.one(operation)
             if standing["state"] == "suspended":
                 raise Suspended(
-                    f"{operation} is suspended: {standing['why']}; the same command once more goes on with it"
+                    f"{operation} is suspended: {standing['why']}; the same command once more goes on with it,"
+                    f" `ghost-fleet operations abandon {operation}` gives it up"
                 )
             show(standing)
             time.sleep(LOOK_SECS)

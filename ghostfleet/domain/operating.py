@@ -145,6 +145,43 @@ def finish(
     return [ev.NewEvent(ev.FLEET_STREAM, finished, operation_id)]
 
 
+def still_to_cancel(state: Candidate, operation: Operation) -> bool:
+    """Whether anything is open of what a cancel was asked for: what its plan names, or, without one, what was signed before."""
+    for name in operation.wallets:
+        wallet = state.wallet(name)
+        if wallet is None or name in operation.done:
+            continue
+        plan = operation.plans.get(name)
+        named = None if plan is None else {slot["action_id"] for slot in plan.get("open_slots", ())}
+        for slot in wallet.pending:
+            if slot.action_id in named if named is not None else slot.attempts[0].signed_us <= operation.since_us:
+                return True
+    return False
+
+
+def end_cancel(
+    state: Candidate,
+    now_us: int,
+    *,
+    operation_id: str,
+    actor: str,
+    results: Mapping[str, JsonObject],
+    summary: JsonObject,
+) -> list[ev.NewEvent]:
+    """The end of a suspended cancel of which nothing is open any more: nobody has to continue it for that. `results` are the
+    lines of the wallets that it was not done with. Raises Refused where it has gone on, or something is open."""
+    operation = state.fleet.operation(operation_id)
+    if operation is None or operation.running or still_to_cancel(state, operation):
+        raise Refused(f"{operation_id} is over, goes on, or has something open")
+    lines = [
+        ev.OperationWalletDone(operation_id=operation_id, wallet=name, result=result)
+        for name, result in results.items()
+        if name not in operation.done
+    ]
+    finished = ev.OperationFinished(operation_id=operation_id, outcome="done", actor=actor, summary=summary)
+    return [ev.NewEvent(ev.FLEET_STREAM, event, operation_id) for event in (*lines, finished)]
+
+
 def _require_free(state: Candidate, name: str) -> None:
     operation = state.fleet.operation_of(name)
     if operation is not None:

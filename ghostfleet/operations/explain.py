@@ -193,7 +193,8 @@ def _errands(wallet: Wallet, state: State) -> Iterator[Reason]:
             yield Reason(
                 code="errands_suspended",
                 sentence=f"{asked} still has something to ask of it and is suspended{_because(operation.suspended)}.",
-                remedy="Give the same command again to go on with it.",
+                remedy="Give the same command again to go on with it, or give it up: ghost-fleet operations abandon"
+                f" {operation.id}",
                 keeps=False,
             )
 

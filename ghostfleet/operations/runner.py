@@ -5,12 +5,16 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.domain import events as ev
 from ghostfleet.domain import operating
 from ghostfleet.domain.decisions import SERVICE_ACTOR, Refused
 from ghostfleet.domain.operation import Operation
+from ghostfleet.domain.state import Candidate
 from ghostfleet.domain.values import Address, JsonObject, WalletId
+from ghostfleet.engine import cancels
 from ghostfleet.engine.duties import Duty
 from ghostfleet.engine.errands import suspend
 from ghostfleet.engine.trouble import MAX_MESSAGE, describe
@@ -105,6 +109,8 @@ class OperationRunner:
 
     async def _attend(self, operation: Operation) -> None:
         if not operation.running:
+            if operation.kind == "cancel" and not operating.still_to_cancel(Candidate(self._world.state), operation):
+                await self._end_cancel(operation)
             return
         await self._plan(operation)
         if all(name in operation.done for name in operation.wallets):
@@ -153,6 +159,18 @@ class OperationRunner:
         if kind == "cancel":
             return {"open_slots": open_slots(wallet)}
         return (await look(self._world, wallet)).document()
+
+    async def _end_cancel(self, operation: Operation) -> None:
+        """Suspended, and the chain has settled meanwhile all that was to be given away."""
+        left = [name for name in operation.wallets if name not in operation.done]
+        end = partial(
+            operating.end_cancel,
+            operation_id=operation.id,
+            actor=SERVICE_ACTOR,
+            results={name: cancels.line(operation, self._world.wallet(name)) for name in left},
+            summary=summary_of(replace(operation, done=operation.wallets)),
+        )
+        await self._world.live.commit(end)
 
     async def _finish(self, operation: Operation) -> None:
         summary = summary_of(operation)

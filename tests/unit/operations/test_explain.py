@@ -191,6 +191,7 @@ def test_errands_of_an_operation_come_before_a_pause_which_does_not_hold_them_ba
     assert "operation-3 (extract), asked for by ada at 2026-01-01 12:00:00 UTC" in found.reasons[0].sentence
     suspended = said(fleet=Fleet(operations=(replace(operation, suspended="paused by bob"),)))
     assert codes(suspended) == ["errands_suspended", "acts"]
+    assert "ghost-fleet operations abandon operation-3" in suspended.reasons[0].remedy
     assert codes(said(fleet=Fleet(operations=(replace(operation, done=("wallet-001",)),)))) == ["acts"]
 
 
