@@ -27,7 +27,7 @@ def test_before_anything_else(stage: Stage) -> None:
         step("systemd-run")
         stage.quiet()
         step("ghost-fleet doctor")
-    stage.run_quietly("ghost-fleet admin token revoke on-call")
+    stage.run_quietly("ghost-fleet admin token revoke stand-in")
     del stage.variables["GHOST_FLEET_ADMIN_TOKEN"]
 
 
@@ -72,6 +72,8 @@ def test_ir_001_service_not_responding(stage: Stage) -> None:
         step("systemctl restart")
         stage.until_ready()
         step.through("ghost-fleet audit verify")
+        step("ghost-fleet status")
+        step("ghost-fleet explain")
         step("ghost-fleet health --ready", within_secs=READY_SECS)
     stage.acted()
 
@@ -128,3 +130,4 @@ def test_ir_006_the_log_does_not_take_events(stage: Stage) -> None:
     """That it waits for the disk and goes on by itself: tests/acceptance/test_the_disk_is_full.py."""
     with stage.procedure("IR-006") as step:
         step.through("ghost-fleet doctor")
+        step("docker image prune")

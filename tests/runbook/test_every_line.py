@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.docs.documents import ROOT, Document
 from tests.runbook.exceptions import NOT_RUN, WITHOUT_AN_ENGINE, WRITTEN_OTHERWISE
@@ -63,6 +64,26 @@ def test_every_number_that_is_cited_is_a_procedure() -> None:
         if ".pyc" not in path.name
     }
     assert cited - there == set()
+
+
+def test_every_alert_stands_in_the_procedure_that_it_names() -> None:
+    """Whoever is woken by it finds it there."""
+    rules = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text())["groups"][0]["rules"]
+    sections = re.split(r"^### ", RUNBOOK.read_text(), flags=re.MULTILINE)
+    there = {text[:6]: text for text in sections}
+    missing = [
+        rule["alert"]
+        for rule in rules
+        if rule["alert"] not in there[rule["annotations"]["runbook"].removeprefix("RUNBOOK.md, ")]
+    ]
+    assert missing == []
+
+
+def test_a_token_that_the_runbook_makes_has_a_name_that_no_example_has_taken() -> None:
+    [made] = set(re.findall(r"admin token create (\S+)", RUNBOOK.read_text()))
+    examples = "".join(path.read_text() for path in (ROOT / "config").iterdir())
+    assert 'name = "on-call"' in examples, "it looks where names are"
+    assert f'"{made}"' not in examples
 
 
 def test_it_would_see_what_it_reads_for() -> None:

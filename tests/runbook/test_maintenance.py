@@ -83,6 +83,8 @@ def test_mp_005_back_up_the_log(stage: Stage) -> None:
     stage.acted()
     with stage.procedure("MP-005") as step:
         step("ghost-fleet db backup")
+        step("ghost-fleet audit events --type BackupFailed")
+        step("ghost-fleet audit events --type BackupMade")
         stage.acted()
         stage.post("/admin/pause", {"reason": "stolen key?"})
         step("docker stop")
