@@ -1,7 +1,7 @@
 """What a plugin is: the contract between the engine and a protocol. docs/plugins.md has a complete worked example.
 
 A turn goes: `observe` (read the chain, nothing else) -> `decide` (pure) -> the engine signs, records, sends, follows.
-Everything `decide` uses is its arguments, and all of it is recorded with the decision, so that a decision can be made again.
+Everything `decide` uses is its arguments, and all of it is recorded with an action, so that the decision can be made again.
 """
 
 import contextlib

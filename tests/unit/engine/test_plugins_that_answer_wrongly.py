@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ghostfleet.domain import events as ev
-from ghostfleet.domain.values import Hash, LogEntry, Octets
+from ghostfleet.domain.values import Call, Hash, LogEntry, Octets
 from ghostfleet.plugins.api import Action, Rest, Verdict
 from ghostfleet.store.codec import CODEC
 from ghostfleet.store.rows import GENESIS, EventRow
@@ -47,6 +47,11 @@ def require_readable(on: Stage) -> None:
             "decide",
             Action(kind="k", call=GOOD.call, params=[]),  # type: ignore[arg-type]
             "an Action's params is a JSON object: a dict with str keys, got list",
+        ),
+        (
+            "decide",
+            Action(kind="k", call=Call(to=SAFE, value_wei=-1)),
+            "a call's value_wei is a whole number (int) from 0 to 2**256 - 1, got a negative one",
         ),
         ("observe", None, "the answer is its Observation, Seen, got NoneType"),
         (
