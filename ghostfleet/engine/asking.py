@@ -44,10 +44,11 @@ class PluginFailed(GhostFleetError):
         return "observation" if self.asked == "observe" and not isinstance(self.problem, WrongAnswer) else "defect"
 
     def tell_traceback(self) -> None:
-        """At level debug, a record a line: lines of code, and no values of variables."""
+        """At level debug, a record a line: lines of code, and no values of variables. Of a wrong answer there is none to tell."""
         logger = logging.getLogger(LOGGER)
-        if not logger.isEnabledFor(logging.DEBUG):
+        if not logger.isEnabledFor(logging.DEBUG) or isinstance(self.problem, WrongAnswer):
             return
+        logger.debug("%s", self)
         found = traceback.TracebackException.from_exception(self.problem, limit=-MAX_TRACEBACK_ENTRIES)
         for entry in found.format():
             for line in entry.splitlines():
