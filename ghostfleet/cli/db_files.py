@@ -140,7 +140,14 @@ def _unknown(used: int, hashes: "tuple[object, ...]") -> str:
 def archive(
     context: typer.Context,
     before: Annotated[str, typer.Option("--before", help="Events recorded before this time, ISO 8601.")],
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The archive file to make.")],
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            help="The archive file to make. Default: named after TIME, where archives lie ([archive] dir).",
+        ),
+    ] = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -148,8 +155,9 @@ def archive(
     from ghostfleet.operations.archive import archive
 
     settings = options_of(context).load(keys=False)
-    _ask_for_archive(before, to, yes)
     until_us = moment_of("--before", before)
+    to = to or _usual_archive(settings, until_us)
+    _ask_for_archive(before, to, yes)
     done = asyncio.run(archive(settings.store.url, until_us, to.absolute(), archives=settings.archive_dir))
     if done.held_back:
         print_warning(done.held_back)
@@ -164,6 +172,20 @@ def archive(
         )
     else:
         print_line(f"nothing to archive before {before}")
+
+
+def _usual_archive(settings: "Loaded", until_us: int) -> Path:
+    """The same for the same moment, so that one that was killed goes on."""
+    from ghostfleet.store.places import archive_place
+    from ghostfleet.telemetry.moments import iso
+
+    place = archive_place(settings.store.url, settings.archive_dir)
+    if place is None:
+        raise BadInput(
+            "--to FILE: a log in PostgreSQL has no place of its own for archives, and [archive] dir is not set"
+        )
+    moment = iso(until_us)[:19].replace("-", "").replace(":", "")
+    return place / f"archive-before-{moment}.db"
 
 
 def _ask_for_archive(before: str, to: Path, yes: bool) -> None:

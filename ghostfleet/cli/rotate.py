@@ -39,14 +39,22 @@ from ghostfleet.keys.generation import PASSWORD_FILE, WALLETS_TOML, Plan, genera
 from ghostfleet.keys.keystore import DEFAULT_SCRYPT_N, write_private
 from ghostfleet.keys.passwords import PasswordPlace, PasswordSource, default_source, read_password
 from ghostfleet.keys.secret import Secret
-from ghostfleet.operations.rotation import Rotation, begun, chosen, incomplete_set_aside, read
+from ghostfleet.operations.rotation import Rotation, begun, chosen, ended, incomplete_set_aside, read, usual_directory
+from ghostfleet.store.places import sqlite_path
 
 
 @asking
 def rotate(
     context: typer.Context,
     way: Way,
-    out: Annotated[Path, typer.Option("--out", help="Directory of this rotation: the new keystores, and its plan.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Directory of this rotation: the new keystores, and its plan. Default: rotation-001, and so on, beside the"
+            " settings file, or beside the log where the old keystores lie there; one that has not ended goes on.",
+        ),
+    ] = None,
     count: Annotated[int | None, typer.Option("--count", help="So many of the oldest wallets.")] = None,
     wallets: WalletsOption = None,
     to: Annotated[
@@ -74,6 +82,9 @@ def rotate(
     """New keys, funded and in use; the old wallets emptied, retired, and their keystores destroyed once they are proven empty at
     finality. Interrupted or killed at any point, the same command goes on."""
     loaded = options_of(context).load(keys=False)
+    if out is None:
+        out = usual_directory(_place(loaded))
+        print_notice(f"this rotation is {out}")
     rotation = _planned(loaded, out, count, names_of(wallets), to, native, token or [])
     _show(rotation, as_json=as_json and plan)
     if plan:
@@ -94,6 +105,7 @@ def rotate(
         _out_of_use(context, service, loaded, out, rotation)
         destroyed = _destroyed(service, rotation, why, quiet=as_json)
     _end(rotation, fresh, emptied, destroyed, as_json=as_json)
+    ended(out)
 
 
 def _planned(
@@ -155,7 +167,7 @@ def _generated(loaded: Loaded, out: Path, rotation: Rotation, scrypt_n: int) -> 
                 password=password,
                 new_password=False,
                 password_file=place,
-                relative_to=_base(loaded, out),
+                relative_to=None,
                 scrypt_n=scrypt_n,
             )
             generate(plan, lambda: Secret(coincurve.PrivateKey().secret))
@@ -165,10 +177,15 @@ def _generated(loaded: Loaded, out: Path, rotation: Rotation, scrypt_n: int) -> 
     return fresh
 
 
-def _base(loaded: Loaded, out: Path) -> Path | None:
-    """Files below the settings' folder are named from there, so that the folder may be mounted at another place."""
-    folder = loaded.path.absolute().parent
-    return folder if out.absolute().is_relative_to(folder) else None
+def _place(loaded: Loaded) -> Path:
+    """Where rotations lie that nobody gave a place: where the service may destroy them one day, as far as that can be known."""
+    beside = loaded.path.absolute().parent
+    log = sqlite_path(loaded.store.url)
+    tables = tomllib.loads(loaded.path.read_text(encoding="utf-8")).get("wallets", [])
+    first = next((str(table["keyfile"]) for table in tables if table.get("keyfile")), None)
+    if log is not None and first is not None and resolved(beside, first).is_relative_to(log.parent):
+        return log.parent
+    return beside
 
 
 def _password(out: Path) -> tuple[Secret, Path | None]:

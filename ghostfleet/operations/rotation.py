@@ -15,6 +15,9 @@ from ghostfleet.domain.values import encode_json
 from ghostfleet.errors import BadInput
 
 PLAN_FILE = "rotation.json"
+DONE_FILE = "rotation.done"
+USUAL = "rotation-"
+"""What directories are called that nobody has named: rotation-001, and so on."""
 NAMED = 4
 """Wallets that a sentence names; a rotation may have thousands."""
 
@@ -76,6 +79,23 @@ def read(directory: Path) -> Rotation | None:
         return None
     except (OSError, msgspec.MsgspecError) as problem:
         raise OtherRotation(f"{directory / PLAN_FILE} cannot be read: {problem}") from None
+
+
+def ended(directory: Path) -> None:
+    """Nothing of it is left to do: the next rotation without a name gets a directory of its own."""
+    (directory / DONE_FILE).touch()
+
+
+def usual_directory(base: Path) -> Path:
+    """The newest rotation in `base` that has not ended, or the next one."""
+    numbers = [
+        int(it.name.removeprefix(USUAL))
+        for it in base.glob(f"{USUAL}[0-9]*")
+        if it.name.removeprefix(USUAL).isdecimal()
+    ]
+    newest = base / f"{USUAL}{max(numbers, default=0):03d}"
+    goes_on = numbers and not (newest / DONE_FILE).exists()
+    return newest if goes_on else base / f"{USUAL}{max(numbers, default=0) + 1:03d}"
 
 
 def incomplete_set_aside(directory: Path, complete: str) -> None:

@@ -121,12 +121,14 @@ async def test_archived_events_are_explained_while_the_fleet_goes_on(fleet: Flee
     first = next(row for row in await fleet.attempts() if row.status == "final")
     before = (await fleet.command("audit", "transaction", str(first.hash), "--json")).lines
     events = await fleet.head()
-    archive = ("db", "archive", "--before", "2100-01-01", "--to", str(fleet.directory / "old.db"))
+    archive = ("db", "archive", "--before", "2100-01-01")
     unasked = await fleet.command(*archive)
     assert (unasked.code, "release 0.1.0 refuses this log" in unasked.err) == (2, True), unasked.err
     done = await fleet.command(*archive, "--yes", "--json")
     assert done.code == 0, done.err
     assert 0 < done.lines[0]["events"] <= events
+    archived = fleet.directory / "archive-before-21000101T000000.db"
+    assert archived.exists()
 
     async with fleet.service() as service:
         await service.ready()
@@ -136,15 +138,15 @@ async def test_archived_events_are_explained_while_the_fleet_goes_on(fleet: Flee
         assert story == before[0]
         page = await service.get("/audit/events?limit=5")
         assert [it["position"] for it in page["events"]] == [1, 2, 3, 4, 5]
-        (fleet.directory / "old.db").rename(fleet.directory / "taken-away.db")
+        archived.rename(fleet.directory / "taken-away.db")
         page = await service.get("/audit/events?limit=5")
         assert page["events"][0]["position"] == done.lines[0]["last_position"] + 1
-        assert "are in archive old.db, which is not in" in page["missing"][0]
-        (fleet.directory / "taken-away.db").rename(fleet.directory / "old.db")
+        assert f"are in archive {archived.name}, which is not in" in page["missing"][0]
+        (fleet.directory / "taken-away.db").rename(archived)
         await service.settled()
         assert await service.terminate() == 0
     await assert_agreement(fleet)
-    (fleet.directory / "old.db").unlink()
+    archived.unlink()
     verified = await fleet.command("audit", "verify")
     assert (verified.code, "not verified" in verified.err) == (0, True)
     status = await fleet.command("db", "status", "--json")

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from ghostfleet.cli.main import app
 from ghostfleet.config import loading
 from ghostfleet.config.plugin_tables import InstalledPlugins
+from ghostfleet.operations.rotation import ended, usual_directory
 
 ROOT = Path(__file__).parents[3]
 BARE_CONFIG = """
@@ -264,3 +265,25 @@ def test_a_development_chain_answers_until_it_is_told_to_end():
             assert int(json.loads(answer.read())["result"], 16) > 0
         chain.send_signal(signal.SIGINT)
         assert chain.wait(timeout=20) == 0
+
+
+def test_a_rotation_without_a_name_goes_on_until_it_has_ended(tmp_path):
+    first = usual_directory(tmp_path)
+    assert (first.name, usual_directory(tmp_path)) == ("rotation-001", first)
+    first.mkdir()
+    assert usual_directory(tmp_path) == first
+    ended(first)
+    (tmp_path / "rotation-old").mkdir()
+    assert usual_directory(tmp_path).name == "rotation-002"
+
+
+@pytest.mark.parametrize(("keystores", "place"), [("log/keystores", "log"), ("config/keystores", "config")])
+def test_rotations_lie_where_the_service_may_destroy_a_key(keystores, place, tmp_path):
+    (tmp_path / "config").mkdir()
+    config = tmp_path / "config" / "config.toml"
+    generate(2, "--out", tmp_path / keystores)
+    treasury = '[treasury]\naddress = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"\nkey_env = "X"\n'
+    store = f'\n[store]\nurl = "sqlite:///{tmp_path}/log/ghostfleet.db"\n'
+    config.write_text(BARE_CONFIG + store + treasury + (tmp_path / keystores / "wallets.toml").read_text())
+    planned = run("--config", config, "rotate", "--count", 1, "--plan")
+    assert f"this rotation is {tmp_path / place / 'rotation-001'}" in planned.stderr, planned.stderr
