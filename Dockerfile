@@ -39,6 +39,7 @@ COPY --from=build /opt/ghost-fleet /opt/ghost-fleet
 ENV PATH=/opt/ghost-fleet/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     GHOST_FLEET_DATA_DIRECTORY=/var/lib/ghost-fleet \
+    CREDENTIALS_DIRECTORY=/run/secrets \
     GHOST_FLEET_CONFIG=/etc/ghost-fleet/config.toml
 # By number, so that an orchestrator can tell that it is not root.
 USER 10001:10001

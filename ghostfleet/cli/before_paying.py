@@ -45,7 +45,8 @@ def require_of_service(plans: Mapping[str, Mapping[str, object]]) -> None:
         first = next(iter(kept.values()))
         raise WouldNotEnd(
             f"nothing was paid: the service could not destroy the keystores of {some_of(list(kept), NAMED, 'others')}: {first};"
-            " a service in a container is asked in it, docker exec (docs/deploy.md); --keys-may-stay rotates all the same"
+            " keystores lie where it may write, and one in a container is asked in it, docker exec (docs/deploy.md);"
+            " --keys-may-stay rotates all the same"
         )
 
 

@@ -48,10 +48,11 @@ def append(text: str, tables: str) -> str:
 def require_replaceable(path: Path, text: str, environ: Mapping[str, str]) -> None:
     """All that `replace_file` will want of this file, this text and this process; nothing is changed. For whoever pays first and
     replaces afterwards. Raises ConfigInvalid, NotEditable."""
+    path, named = path.resolve(), path
     new, link = _new_beside(path), path.with_name(f".{path.name}.link")
     try:
         _write_like(path, new, text)
-        load(new, environ, opens=False)
+        load(new, environ, opens=False, in_place_of=named)
         link.unlink(missing_ok=True)
         with contextlib.suppress(_NoHardLinks):
             _link(
@@ -64,15 +65,16 @@ def require_replaceable(path: Path, text: str, environ: Mapping[str, str]) -> No
 
 
 def replace_file(path: Path, text: str, environ: Mapping[str, str], backup: Path) -> None:
-    """Put `text` in the place of the file, once it was loaded without a problem; its owner and mode stay. Raises ConfigInvalid,
-    NotEditable.
+    """Put `text` in the place of the file, once it was loaded without a problem; its owner and mode stay, and so does a link that
+    leads to it. Raises ConfigInvalid, NotEditable.
 
     `backup` gets what was there, unless it exists: then an earlier try made it.
     """
+    path, named = path.resolve(), path
     new = _new_beside(path)
     try:
         _write_like(path, new, text)
-        load(new, environ, opens=False)
+        load(new, environ, opens=False, in_place_of=named)
         if not backup.exists():
             partial = backup.with_name(f".{backup.name}.partial")
             _write_like(path, partial, path.read_text(encoding="utf-8"))

@@ -25,7 +25,7 @@ def test_every_file_of_deploy_is_named(file: Path) -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        f"| settings | `{environment(FINAL)['GHOST_FLEET_CONFIG']}`, mounted read-only | `{UNIT['ExecStart'][0].split()[2]}` |",
+        f"| settings | `{environment(FINAL)['GHOST_FLEET_CONFIG']}`, its folder mounted | `{UNIT['ExecStart'][0].split()[2]}` |",
         f"| log | volume `{of(FINAL, 'VOLUME')[0].words[0]}` | `/var/lib/{UNIT['StateDirectory'][0]}` (StateDirectory) |",
         f"| user | {of(FINAL, 'USER')[0].text.split(':')[0]} | `{UNIT['User'][0]}` |",
         f"credential `{UNIT['LoadCredentialEncrypted'][0].split(':')[0]}`",

@@ -56,6 +56,17 @@ def test_the_password_is_a_credential_of_the_name_that_the_service_looks_for() -
     assert settings()["LoadCredentialEncrypted"][0].split(":")[0] == DEFAULT_CREDENTIAL
 
 
+def test_it_may_destroy_keystores_where_the_documents_put_them() -> None:
+    document = (UNIT.parents[1] / "docs" / "deploy.md").read_text()
+    state = f"/var/lib/{settings()['StateDirectory'][0]}"
+    assert f"| `{state}/keystores` |" in document
+    assert settings()["ReadWritePaths"] == ["-/etc/ghost-fleet/keystores"]
+    owner = f"-o {settings()['User'][0]} -g {settings()['Group'][0]}"
+    assert f"install -d {owner} -m 0700 {state} {state}/keystores" in document
+    assert f"install {owner} -m 0600 config/production.toml /etc/ghost-fleet/config.toml" in document
+    assert "readable by group" not in document
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -3,12 +3,17 @@
 real service.
 
 The name says which of them is called. `$RUNBOOK_ENGINE` is its folder: a file for each container, with its process and its
-output, and the programs that stand for images. A unit of systemd is a container of its name. It refuses what an engine refuses:
-a name that is taken, a container or an image that is not there.
+output, and what stands for images: a program, and the ENV of a Dockerfile. A unit of systemd is a container of its name. It
+refuses what an engine refuses: a name that is taken, a container or an image that is not there.
+
+A process sees what its container would see. Of the caller's environment it gets nothing that is the service's; `--volumes-from`
+brings mounts and no variable; a path in a variable of the image is what of this machine is mounted there, or nothing.
 """
 
 import json
 import os
+import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -19,9 +24,12 @@ from pathlib import Path
 PLACE = Path(os.environ["RUNBOOK_ENGINE"])
 IMAGES = PLACE / "images.json"
 STOP_SECS = 90.0
-WITH_VALUE = {"--name", "--network", "-v", "--volumes-from", "--since", "--tail", "-u", "-t", "-f"}
-SETTINGS_IN_IMAGE = "/etc/ghost-fleet/config.toml"
-DATA_IN_IMAGE = "/var/lib/ghost-fleet"
+WITH_VALUE = {
+    "--name", "--network", "--restart", "-v", "-e", "--volumes-from", "--since", "--tail", "-u", "-t", "-f", "--format",
+}  # fmt: skip
+OWN = ("GHOST_FLEET", "CREDENTIALS_DIRECTORY")
+"""Variables of the service begin so."""
+VOLUME = "/var/lib/ghost-fleet"
 
 
 def refuse(why: str) -> None:
@@ -59,11 +67,34 @@ def runs(container: dict) -> bool:
     return state != "Z"
 
 
+def here(path: str, mounts: dict[str, str], name: str) -> str:
+    """What a container has at a path of its own: a mount, what is in one, or a folder with the mounts below it."""
+    for there, place in sorted(mounts.items(), key=lambda it: len(it[0]), reverse=True):
+        if path == there or path.startswith(f"{there}/"):
+            return place + path.removeprefix(there)
+    below = {there: place for there, place in mounts.items() if there.startswith(f"{path}/")}
+    folder = PLACE / "folders" / name / path.strip("/").replace("/", "-")
+    for there, place in below.items():
+        link = folder / there.removeprefix(f"{path}/")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(place)
+    return str(folder)
+
+
+def environment(name: str, container: dict) -> dict[str, str]:
+    """That of its image, with what `-e` said on top of it."""
+    mine = {variable: value for variable, value in os.environ.items() if not variable.startswith(OWN)}
+    its = {variable: value for variable, value in container["environ"].items() if variable.startswith(OWN)}
+    mounts = container["mounts"]
+    return mine | {key: here(value, mounts, name) if value.startswith("/") else value for key, value in its.items()}
+
+
 def start(name: str, container: dict) -> None:
     with open(container["log"], "ab") as output:
         process = subprocess.Popen(
             container["program"],
-            env=os.environ | container["environ"],
+            env=environment(name, container),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -82,47 +113,75 @@ def stop(container: dict, number: int = signal.SIGTERM) -> None:
         time.sleep(0.02)
 
 
-def mounts(options: dict[str, list[str]]) -> dict[str, str]:
-    environ: dict[str, str] = {}
+def mounted(options: dict[str, list[str]], name: str) -> dict[str, str]:
+    """Place on this machine by path in the container."""
+    mounts: dict[str, str] = {}
     for other in options.get("--volumes-from", []):
-        environ |= read(other)["environ"]
+        mounts |= read(other)["mounts"]
     for mount in options.get("-v", []):
-        here, there = mount.removesuffix(":ro").split(":")
-        if not Path(here).exists():
-            refuse(f"no such file or directory: {here}")
-        names = {SETTINGS_IN_IMAGE: "GHOST_FLEET_CONFIG", DATA_IN_IMAGE: "GHOST_FLEET_DATA_DIRECTORY"}
-        environ[names[there]] = here
-    return environ
+        place, there = mount.removesuffix(":ro").split(":")
+        if "/" not in place:
+            place = str(PLACE / "volumes" / place)
+            Path(place).mkdir(parents=True, exist_ok=True)
+        if not Path(place).exists():
+            refuse(f"no such file or directory: {place}")
+        mounts[there] = place
+    if VOLUME not in mounts:
+        mounts[VOLUME] = str(PLACE / "volumes" / f"{name}-{secrets.token_hex(8)}")
+        Path(mounts[VOLUME]).mkdir(parents=True)
+    return mounts
+
+
+def images() -> dict[str, dict]:
+    return json.loads(IMAGES.read_text()) if IMAGES.exists() else {}
+
+
+def image(tag: str) -> dict:
+    """By its tag or its id."""
+    for name, it in images().items():
+        if tag in (name, it["id"]):
+            return it
+    refuse(f"No such image: {tag}")
+    raise AssertionError
 
 
 def run(words: list[str]) -> None:
-    options, [image, *arguments] = parted(words)
-    programs = json.loads(IMAGES.read_text())
-    if image not in programs:
-        refuse(f"Unable to find image '{image}' locally")
-    environ = mounts(options)
-    if "-d" not in options:
-        os.environ.update(environ)
-        os.execvp(programs[image][0], [*programs[image], *arguments])
-    [name] = options["--name"]
-    if file_of(name).exists():
-        refuse(f'Conflict. The container name "/{name}" is already in use')
+    options, [tag, *arguments] = parted(words)
+    of = image(tag)
+    [name] = options.get("--name", [f"unnamed-{secrets.token_hex(4)}"])
     container = {
-        "program": [*programs[image], *arguments],
-        "environ": environ,
+        "image": of["id"],
+        "mounts": mounted(options, name),
+        "environ": of["environ"] | dict(pair.split("=", 1) for pair in options.get("-e", [])),
         "log": str(PLACE / f"{name}.log"),
         "pid": 0,
     }
+    container["program"] = [*of["program"], *(inside(word, container["mounts"]) for word in arguments)]
+    if "-d" not in options:
+        os.execvpe(container["program"][0], container["program"], environment(name, container))
+    if file_of(name).exists():
+        refuse(f'Conflict. The container name "/{name}" is already in use')
     start(name, container)
     print("0" * 64)
 
 
+def inside(word: str, mounts: dict[str, str]) -> str:
+    """A word of a command in a container; one that is a path of a mount is the place that is mounted there."""
+    found = any(word == there or word.startswith(f"{there}/") for there in mounts)
+    return here(word, mounts, "") if found else word
+
+
 def build(words: list[str]) -> None:
     options, [context] = parted(words)
-    if not Path(options["-f"][0]).is_file() or not Path(context).is_dir():
-        refuse(f"failed to read dockerfile: open {options['-f'][0]}: no such file or directory")
-    programs = json.loads(IMAGES.read_text())
-    IMAGES.write_text(json.dumps(programs | {options["-t"][0]: ["ghost-fleet"]}))
+    file = Path(options["-f"][0])
+    if not file.is_file() or not Path(context).is_dir():
+        refuse(f"failed to read dockerfile: open {file}: no such file or directory")
+    text = file.read_text().replace("\\\n", " ")
+    environ = dict(
+        pair.split("=", 1) for line in re.findall(r"^ENV (.*)$", text, re.MULTILINE) for pair in line.split()
+    )
+    built = {"program": ["ghost-fleet"], "environ": environ, "id": f"sha256:{secrets.token_hex(32)}"}
+    IMAGES.write_text(json.dumps(images() | {options["-t"][0]: built}))
 
 
 def show(words: list[str]) -> None:
@@ -150,11 +209,12 @@ def docker(verb: str, words: list[str]) -> None:
     elif verb == "ps":
         listing()
     elif verb == "exec":
-        name, *command = words
+        options, [name, *command] = parted(words)
+        assert set(options) in (set(), {"--interactive", "--tty"})
         if not runs(read(name)):
             refuse(f"container {name} is not running")
-        os.environ.update(read(name)["environ"])
-        os.execvp(command[0], command)
+        command = [inside(word, read(name)["mounts"]) for word in command]
+        os.execvpe(command[0], command, environment(name, read(name)))
     elif verb == "rename":
         old, new = words
         read(old)
@@ -165,8 +225,15 @@ def docker(verb: str, words: list[str]) -> None:
         if runs(read(words[0])):
             refuse("cannot remove container: container is running: stop the container before removing")
         file_of(words[0]).unlink()
+    elif verb == "tag":
+        old, new = words
+        IMAGES.write_text(json.dumps(images() | {new: image(old)}))
+    elif verb == "inspect":
+        options, [name] = parted(words)
+        assert options == {"--format": ["{{.Image}}"]}
+        print(read(name)["image"])
     elif verb == "image":
-        assert words == ["prune", "-f"]
+        assert words == ["prune", "-f"]  # what has a tag stays
     else:
         in_control(verb, words[0])
 

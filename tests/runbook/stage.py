@@ -39,6 +39,8 @@ OWN_SETTINGS = {
     r"cooldown_secs = [\d.]+": "cooldown_secs = 3600.0",
 }
 """What is changed of the settings that `devnet prepare` writes: little patience, and paths that hold from anywhere."""
+ENV_OF_BEFORE = {"GHOST_FLEET_CONFIG": "/etc/ghost-fleet/config.toml"}
+"""Of the Dockerfile of release 0.1.0."""
 TREASURY_TABLE = f'\n[treasury]\naddress = "{TREASURY}"\nprivate_key = "{TREASURY_KEY}"\n'
 
 
@@ -66,10 +68,17 @@ class Stage:
     """What was exported, and what an operator's shell has."""
     texts: dict[str, str] = field(default_factory=dict)
     """What placeholders stand for."""
+    more_mounts: dict[Path, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> Path:
         return self.folder / "config" / "production.toml"
+
+    @property
+    def mounts(self) -> str:
+        """What a container is started with that the runbook's `--volumes-from` copies later."""
+        own = {self.settings.parent: "/etc/ghost-fleet", self.folder / "data": "/var/lib/ghost-fleet"}
+        return " ".join(f"-v {here}:{there}" for here, there in (own | self.more_mounts).items())
 
     @property
     def password(self) -> Path:
@@ -104,6 +113,7 @@ class Stage:
         self.settings.write_text(text + TREASURY_TABLE)
         self.settings.chmod(0o600)
         (config / "config.toml").unlink()
+        (config / "config.toml").symlink_to(self.settings.name)
         for name in ("scripts", "deploy", "Dockerfile"):
             (self.folder / name).symlink_to(ROOT / name)
         for name in ("docker", "systemctl", "systemd-run", "journalctl"):
@@ -111,7 +121,7 @@ class Stage:
             (programs / "as").mkdir(exist_ok=True)
             (programs / "as" / name).symlink_to(ENGINE)
             (programs / name).chmod(0o755)
-        self.images({"ghost-fleet:new": ["ghost-fleet"]})
+        self.run_quietly("docker build -t ghost-fleet:new -f Dockerfile .")
         self.variables["GHOST_FLEET_CONFIG"] = str(self.settings.relative_to(self.folder))
 
     @property
@@ -119,9 +129,12 @@ class Stage:
         """The chain by another name: a second endpoint."""
         return self.chain.replace("127.0.0.1", "localhost")
 
-    def images(self, programs: dict[str, list[str]]) -> None:
+    def image_of_before(self, program: list[str], environ: dict[str, str]) -> None:
+        """What the tag `ghost-fleet:previous` leads to, which has to be there, is another release, with its own image's ENV."""
         file = self.folder / "engine" / "images.json"
-        file.write_text(json.dumps((json.loads(file.read_text()) if file.exists() else {}) | programs))
+        images = json.loads(file.read_text())
+        images["ghost-fleet:previous"] |= {"program": program, "environ": environ, "id": "sha256:before"}
+        file.write_text(json.dumps(images))
 
     def running(self) -> None:
         """The service runs as container ghost-fleet, is ready, not paused, and every wallet has funds; however it was before."""
@@ -131,7 +144,7 @@ class Stage:
                 self.kill(file)
                 file.unlink()
         if not (engine / "ghost-fleet.json").exists():
-            self.run_quietly("docker run -d --name ghost-fleet ghost-fleet:new")
+            self.run_quietly(f"docker run -d --name ghost-fleet {self.mounts} ghost-fleet:new")
         elif not self.answers("/health"):
             self.run_quietly("docker restart ghost-fleet")
         self.until_ready()
@@ -236,8 +249,10 @@ class Stage:
             "https://carrot.megaeth.com/rpc": self.chain,
             "carrot.megaeth.com": self.other.removeprefix("http://"),
             "generate-wallets.sh 10 ./new-wallets degen": "generate-wallets.sh 3 ./new-wallets degen --scrypt-n 2",
+            "wallets generate 10": "wallets generate 3 --scrypt-n 2",
             "rotate --count 2": "rotate --count 2 --scrypt-n 2",
             "0xSAFE_ADDRESS": SAFE,
+            "--name ghost-fleet ghost-fleet:previous": f"--name ghost-fleet {self.mounts} ghost-fleet:previous",
             "/path/to/config.toml": str(self.settings),
             "--config /etc/ghost-fleet/config.toml": f"--config {self.settings}",
             "/etc/ghost-fleet/keystore-password.cred": str(self.password),

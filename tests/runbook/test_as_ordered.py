@@ -10,8 +10,8 @@ from ghostfleet.keys.secret import Secret
 from tests.acceptance.service_process import READY_SECS
 from tests.operations.stage import TREASURY_KEY
 from tests.releases.previous_release import PREVIOUS, REPOSITORY, build_release
-from tests.runbook.lines import AS_ORDERED
-from tests.runbook.stage import TREASURY_TABLE, Stage
+from tests.runbook.lines import AS_ORDERED, RUNBOOK, procedures
+from tests.runbook.stage import ENV_OF_BEFORE, TREASURY_TABLE, Stage
 
 pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900)]
 LOOKS = 100
@@ -94,7 +94,8 @@ def with_an_open_position(stage: Stage) -> str:
 
 def test_ep_003_rollback(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> None:
     release = build_release(REPOSITORY, PREVIOUS, tmp_path_factory.mktemp("previous-release"))
-    stage.images({"ghost-fleet:previous": list(release.program)})
+    stage.run_quietly(procedures(RUNBOOK)["MP-003"][0].text)
+    stage.image_of_before(list(release.program), ENV_OF_BEFORE)
     newer = stage.settings.read_text()
     stage.settings.with_name("production.toml.bak").write_text(newer.replace(TREASURY_TABLE, ""))
     stage.run_quietly("docker stop ghost-fleet")

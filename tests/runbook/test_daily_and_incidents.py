@@ -3,10 +3,12 @@
 import pytest
 
 from tests.acceptance.service_process import READY_SECS
+from tests.runbook.lines import RUNBOOK, Line, procedures
 from tests.runbook.stage import Stage
 
 pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900)]
 POOR = "wallet-001"
+TOKEN_HEADER = '-H "Authorization: Bearer $GHOST_FLEET_ADMIN_TOKEN"'
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +26,21 @@ def test_before_anything_else(stage: Stage) -> None:
         stage.texts["gf_..."] = made.out.split("token: ")[1].split()[0]
         stage.running_again()
         assert stage.run(token).code == 0
+        pause = procedures(RUNBOOK)["EP-001"][0].text
+        assert '"status":401' in stage.run(Line(pause)).out
+        assert '"status":"paused"' in stage.run(Line(pause.replace("curl", f"curl {TOKEN_HEADER}"))).out
         step("systemd-run")
         stage.quiet()
         step("ghost-fleet doctor")
     stage.run_quietly("ghost-fleet admin token revoke stand-in")
     del stage.variables["GHOST_FLEET_ADMIN_TOKEN"]
+
+
+@pytest.mark.parametrize("procedure", ["IR-001", "EP-001"])
+def test_where_every_second_counts_the_header_stands_right_there(procedure: str) -> None:
+    """The example for a live fleet asks for a token on this machine too."""
+    section = RUNBOOK.read_text().split(f"### {procedure}")[1]
+    assert section.index(f"`{TOKEN_HEADER}`") < section.index("```")
 
 
 def test_health_check(stage: Stage) -> None:

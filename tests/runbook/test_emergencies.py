@@ -6,7 +6,8 @@ import pytest
 
 from tests.operations.stage import SAFE
 from tests.releases.previous_release import PREVIOUS, REPOSITORY, build_release
-from tests.runbook.stage import READY_SECS, TREASURY_TABLE, Stage
+from tests.runbook.lines import RUNBOOK, procedures
+from tests.runbook.stage import ENV_OF_BEFORE, READY_SECS, TREASURY_TABLE, Stage
 
 pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900)]
 
@@ -72,7 +73,8 @@ def test_ep_002_extract_all_funds(stage: Stage) -> None:
 
 def test_ep_003_rollback(stage: Stage, previous: list[str]) -> None:
     """The settings before, and release 0.1.0 itself, on the same log; then this release takes over again."""
-    stage.images({"ghost-fleet:previous": previous})
+    stage.run_quietly(procedures(RUNBOOK)["MP-003"][0].text)
+    stage.image_of_before(previous, ENV_OF_BEFORE)
     newer = stage.settings.read_text()
     bak = stage.settings.with_name("production.toml.bak")
     bak.write_text(newer.replace(TREASURY_TABLE, ""))

@@ -26,6 +26,12 @@ def test_mp_001_add_new_wallets(stage: Stage) -> None:
         step("ghost-fleet reload")
         new = [name for name in stage.wallets() if name.startswith("degen-")]
         assert len(new) == 3
+        started_at = len(stage.events("OperationFinished"))
+        step("docker exec")
+        step("docker exec", answer="y")
+        step.through("docker exec ghost-fleet ghost-fleet reload")
+        assert len([name for name in stage.wallets() if name.startswith("degen-")]) == 6
+        assert len(stage.events("OperationFinished")) == started_at + 1
         told = step("ghost-fleet status").out
         assert [name for name in new if name not in told] == []
         step("ghost-fleet wallets balances")
@@ -62,16 +68,20 @@ def test_mp_003_upgrade_service(stage: Stage) -> None:
         step("ghost-fleet health --ready", within_secs=READY_SECS)
         stage.quiet()
         step.through("docker image prune")
+    stage.run_quietly("docker run --rm ghost-fleet:previous --help")
     stage.post("/admin/resume")
     stage.acted()
 
 
 def test_mp_004_rotate_wallets(stage: Stage) -> None:
-    """The oldest two are empty, retired and without keys; the new ones act."""
-    old = tomllib.loads(stage.settings.read_text())["wallets"][:2]
+    """The oldest four, two at a time, are empty, retired and without keys; the new ones act."""
+    old = tomllib.loads(stage.settings.read_text())["wallets"][:4]
     with stage.procedure("MP-004") as step:
         step("ghost-fleet rotate")
         step("ghost-fleet rotate", answer="y")
+        step("docker exec", answer="y")
+    assert (stage.settings.parent / "rotation-001" / "rotation.done").exists()
+    assert stage.settings.with_name("config.toml").is_symlink()
     assert [name for name in (it["keyfile"] for it in old) if (stage.folder / name).exists()] == []
     assert {stage.native(it["address"]) for it in old} == {0}
     states = {it["id"]: it["state"] for it in stage.get("/admin/status")["wallets"]}

@@ -138,6 +138,14 @@ def test_whoever_replaces_it_it_stays_its_owners(config: Path, tmp_path: Path) -
         assert (file.stat().st_uid, file.stat().st_gid, file.stat().st_mode & 0o777) == (10001, 10001, 0o600)
 
 
+def test_a_link_that_leads_to_it_stays_one(config: Path, tmp_path: Path) -> None:
+    link = config.with_name("link.toml")
+    link.symlink_to(config.name)
+    require_replaceable(link, GOOD + "# better\n", {})
+    replace_file(link, GOOD + "# better\n", {}, tmp_path / "before")
+    assert (link.is_symlink(), config.read_text()) == (True, GOOD + "# better\n")
+
+
 def test_what_was_there_is_kept_on_another_disk_too(config: Path) -> None:
     shared = Path("/dev/shm")
     if not shared.is_dir() or shared.stat().st_dev == config.stat().st_dev:
