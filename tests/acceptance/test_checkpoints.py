@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from ghostfleet.domain.values import Address, Hash, Octets, encode_json
 from ghostfleet.keys.addresses import address_of
 from ghostfleet.keys.messages import personal_message
 from ghostfleet.store.rows import EventRow
-from tests.acceptance.service_process import Fleet, ServiceProcess, prepared_fleet
+from tests.acceptance.service_process import Fleet, ServiceProcess, listening_port, prepared_fleet
 from tests.forger import rewrite
+from tests.signers.processes import web3signer
 
 pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900), pytest.mark.parametrize("anvil", [0.3], indirect=True)]
 
@@ -219,3 +221,31 @@ async def test_a_dry_run_and_an_operation_with_the_service_down_write_none_and_a
         assert [it["key"] for it in answer["changes"]] == ["audit.checkpoint_every_secs"]
         await fleet.see(ev.HeadSigned, count=2)
         assert await service.terminate() == 0
+
+
+async def test_a_signer_that_is_away_is_said_once_and_holds_nobody_up(fleet: Fleet) -> None:
+    port, keys = listening_port(), [fleet.key(wallet).secret for wallet in fleet.wallets]
+    fleet.edit_config(*((f'keyfile = "keystores/{wallet}.json"', "remote_signer = true") for wallet in fleet.wallets))
+    with fleet.config.open("a") as file:
+        file.write(f'\n[keys.remote]\nurl = "http://127.0.0.1:{port}"\ntimeout_secs = 2.0\n')
+    for _ in range(2):
+        async with fleet.service(settings=OFTEN) as service:
+            await service.ready()
+            (away,) = await fleet.see(ev.HeadNotSigned)
+            await asyncio.sleep(12)
+            asked_to_end = time.monotonic()
+            assert await service.terminate() == 0
+            assert time.monotonic() - asked_to_end < 10
+    assert len(await fleet.recorded(ev.HeadNotSigned)) == 1, "over two intervals, two stops and a restart"
+    assert isinstance(away.event, ev.HeadNotSigned)
+    assert f"127.0.0.1:{port}" in away.event.reason
+    assert await fleet.recorded(ev.HeadSigned) == []
+    async with (
+        web3signer(dict(zip(keys, keys, strict=True)), "--port", str(port)),
+        fleet.service(settings=OFTEN) as service,
+    ):
+        await service.ready()
+        await fleet.see(ev.HeadSigned)
+        assert await service.terminate() == 0
+    found = await fleet.command("audit", "verify")
+    assert (found.code, "checkpoints verified: 2" in found.out) == (0, True), (found.out, found.err)

@@ -1,4 +1,4 @@
-"""Where the settings ask for them, simulated fleets write checkpoints through crashes, full disks, slow keys, each one true."""
+"""Where the settings ask for them, simulated fleets write checkpoints through crashes, full disks and slow keys; each is true."""
 
 import pytest
 from msgspec.structs import replace
