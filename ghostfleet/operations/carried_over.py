@@ -43,21 +43,22 @@ def carried_over(replaced: Replaced, backup: State, name: str, now_us: int) -> l
     """What the restored log begins with, after LogRestored. `name` is that of the backup file."""
     there = replaced.state
     told = [*_pause(replaced, backup.fleet, name)]
-    told += _operations(backup.fleet, paused=bool(told))
+    told += _operations(backup.fleet)
     if there is not None:
         told += _tokens(there.fleet, backup.fleet)
         told += _lockouts(replaced.lockouts, now_us)
         told += _pace(there.fleet, backup.fleet)
         told += _endpoints(there.fleet, backup.fleet)
         told += _spending(there, backup, now_us)
-    if replaced.doubt:
-        told.append(Told((), f"the replaced log cannot be relied on ({replaced.doubt}): {UNREADABLE}"))
     return told
 
 
-def not_taken_over(there: State, backup: State) -> list[str]:
+def not_taken_over(replaced: Replaced, backup: State) -> list[str]:
     """What an operator may want to do again, in words: the restored log does not know it."""
-    said: list[str] = []
+    said = [f"the replaced log cannot be relied on ({replaced.doubt}): {UNREADABLE}"] if replaced.doubt else []
+    there = replaced.state
+    if there is None:
+        return said
     known = {(token.name, token.sha256) for token in backup.fleet.operators.tokens}
     made = [it.name for it in there.fleet.operators.tokens if (it.name, it.sha256) not in known]
     if made:
@@ -91,7 +92,7 @@ def _pause(replaced: Replaced, fleet: Fleet, name: str) -> Iterator[Told]:
     yield Told(_in_fleet(paused), f"the fleet is paused ({why}): `ghost-fleet resume` ends it")
 
 
-def _operations(fleet: Fleet, *, paused: bool) -> Iterator[Told]:
+def _operations(fleet: Fleet) -> Iterator[Told]:
     """What was done for one since the backup is not in the log: an operator looks before it goes on."""
     why = "restored from a backup: what was done since is not in the log"
     running = [it for it in fleet.operations if it.running]

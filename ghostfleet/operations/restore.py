@@ -49,7 +49,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     carried_over: tuple[str, ...] = ()
     """What it has from the log that it replaces, in sentences, with what to do about it."""
     not_taken_over: tuple[str, ...] = ()
-    """What that log had and this one has not, as far as an operator may want to do it again."""
+    """What that log had or may have had and this one has not, as far as an operator may want to do it again."""
 
 
 NOTHING_THERE = Replaced(state=None)
@@ -113,7 +113,8 @@ async def _say(copy: Path, head: LogHead, there: InPlace, name: str, place: Path
     try:
         backup = await recover(log)
         now_us = time.time_ns() // 1000
-        told = carried_over(there.replaced or NOTHING_THERE, backup, name, now_us)
+        replaced = there.replaced or NOTHING_THERE
+        told = carried_over(replaced, backup, name, now_us)
         effects = [event for each in told for event in each.events]
         restored = ev.LogRestored(
             position=head.position,
@@ -127,7 +128,6 @@ async def _say(copy: Path, head: LogHead, there: InPlace, name: str, place: Path
     finally:
         await log.close()
     as_one_file(copy)
-    state = there.replaced.state if there.replaced is not None else None
     return Restored(
         position=head.position,
         head_hash=head.hash,
@@ -136,7 +136,7 @@ async def _say(copy: Path, head: LogHead, there: InPlace, name: str, place: Path
         replaced_hash=restored.replaced_hash,
         paused=paused,
         carried_over=tuple(each.words for each in told),
-        not_taken_over=tuple(not_taken_over(state, backup)) if state is not None else (),
+        not_taken_over=tuple(not_taken_over(replaced, backup)),
     )
 
 

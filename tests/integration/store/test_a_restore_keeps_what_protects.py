@@ -103,7 +103,7 @@ async def test_a_log_that_cannot_be_read_is_taken_for_paused(
             edit(path, damage)
         done = await restore(sqlite_url, tmp_path / "backup.gz", force=True)
         assert done.paused, damage
-        assert any("ended tokens" in line for line in done.carried_over), damage
+        assert any("ended tokens" in line for line in done.not_taken_over), damage
         pause = (await state_of(sqlite_url)).fleet.paused
         assert pause is not None
         assert "is not known" in pause.reason or "was paused by" in pause.reason
