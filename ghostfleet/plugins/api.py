@@ -2,6 +2,7 @@
 
 A turn goes: `observe` (read the chain, nothing else) -> `decide` (pure) -> the engine signs, records, sends, follows.
 Everything `decide` uses is its arguments, and all of it is recorded with an action, so that the decision can be made again.
+What every method answers is checked before anything of it is used (answers.py).
 """
 
 import contextlib

@@ -75,7 +75,7 @@ class Seeds:
 
 
 @asynccontextmanager
-async def acting(plugin: Plugin[Any], run: bool = True) -> AsyncIterator[Stage]:
+async def acting(plugin: Plugin[Any]) -> AsyncIterator[Stage]:
     """The lane runs by itself: a turn each hundred seconds, from the first moment on."""
     async with stage({"t": plugin}) as on:
         tuning = dataclasses.replace(

@@ -122,20 +122,17 @@ def test_a_revert_whose_verdict_is_none_counts(answer: Any) -> None:
     virtual_time.run(story())
 
 
-class Sayings:
-    """What each method answers."""
-
-    any_of = st.fixed_dictionaries(
-        {
-            "decide": anything.choices,
-            "judge": anything.verdicts | anything.junk,
-            "decode_log": anything.mostly(st.dictionaries(st.text("abc", max_size=3), anything.junk, max_size=2)),
-            "observe": anything.mostly(anything.junk.map(Seen)),
-        }
-    )
+sayings = st.fixed_dictionaries(
+    {
+        "decide": anything.choices,
+        "judge": anything.verdicts | anything.junk,
+        "decode_log": anything.mostly(st.dictionaries(st.text("abc", max_size=3), anything.junk, max_size=2)),
+        "observe": anything.mostly(anything.junk.map(Seen)),
+    }
+)
 
 
-@given(said=Sayings.any_of, succeeds=st.booleans())
+@given(said=sayings, succeeds=st.booleans())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_a_plugin_answers_all_that_is_written_can_be_read(said: dict[str, Any], succeeds: bool) -> None:
     """And the wallet goes on: a turn with right answers ends in a transaction, where the wallet can pay for it."""
