@@ -25,6 +25,7 @@ from ghostfleet.operations.doctor.examination import examine
 from ghostfleet.operations.doctor.finding import Finding
 from ghostfleet.operations.doctor.patient import Patient, admitted
 from ghostfleet.store.lock import WriterLock, holder_of
+from ghostfleet.store.log import open_log
 
 CORE, DATA = "0x" + "cc" * 20, "0x" + "dd" * 20
 SECRET = "s3cr3t-api-key-0123456789"
@@ -256,6 +257,7 @@ async def test_a_password_that_only_the_unit_has_is_yellow_and_hides_nothing_els
         f'{text}[[wallets]]\nid = "wallet-1"\naddress = "{address}"\nprofile = "casual"\nkeyfile = "key.json"\n'
         '[keys]\ncredential = "keystore-password"\n'
     )
+    await (await open_log(f"sqlite:///{tmp_path / 'ghostfleet.db'}")).close()
     asked = admitted(path, {}, lambda: "", lambda: "")
     found = await machine.config(asked)
     assert (found.colour, "the keystores' password is not here" in found.told) == ("yellow", True), found
