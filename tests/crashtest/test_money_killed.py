@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ghostfleet.devnet.client import DevnetClient
-from tests.crashtest.money import BLOCK_SECS, KillingRounds, Round, killable_fleet
+from tests.crashtest.money import BLOCK_SECS, Round, play
 from tests.findings import nothing
 
 ROUNDS = (
@@ -13,6 +13,7 @@ ROUNDS = (
     Round(command="extract-all", way="alone", aim="after:request:eth_sendRawTransaction:1"),
     Round(command="fund", way="service", aim="before:append:TransactionMined:1"),
     Round(command="extract-all", way="service", aim="during:append:OperationWalletDone:1"),
+    Round(command="cancel-open", way="service", aim="after:append:TransactionSigned:1"),
 )
 pytestmark = [
     pytest.mark.anvil,
@@ -23,6 +24,6 @@ pytestmark = [
 
 async def test_killed_and_asked_again_nothing_is_paid_twice_and_nothing_is_left(chain: DevnetClient, tmp_path: Path):
     """Counted on chain, block by block; and log and chain say the same of every transaction."""
-    summary = await KillingRounds(await killable_fleet(chain, tmp_path / "fleet")).play(ROUNDS)
+    summary = await play(ROUNDS, chain, tmp_path)
     nothing(summary.wrong)
     assert summary.killed == len(ROUNDS), summary.beyond
