@@ -367,9 +367,9 @@ async def play(rounds: Sequence[Round], chain: DevnetClient, directory: Path) ->
     moving = [each for each in rounds if each.command != CANCEL]
     giving_away = [each for each in rounds if each.command == CANCEL]
     if moving:
-        await KillingRounds(await killable_fleet(chain, directory / "fleet"), summary).play(moving)
+        await KillingRounds(await killable_fleet(chain, directory / "fleet" / "playing"), summary).play(moving)
     if giving_away and not summary.wrong:
-        await KillingRounds(await plain_fleet(chain, directory / "plain"), summary).play(giving_away)
+        await KillingRounds(await plain_fleet(chain, directory / "fleet" / "sending"), summary).play(giving_away)
     return summary
 
 
