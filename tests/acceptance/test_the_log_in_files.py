@@ -54,13 +54,18 @@ async def test_backed_up_under_load_restored_over_a_newer_log_and_reconciled(fle
     for ahead in told["chain"]["wallets"]:
         assert len(ahead["unknown"]) == ahead["chain_nonce"] - ahead["log_nonce"] > 0
     kept = await fleet.command("audit", "verify", "--json")
-    assert (kept.code, kept.lines[0]["rows"]) == (0, position + 1)
+    (restored,) = (await fleet.command("audit", "events", "--type", "LogRestored", "--json")).lines
+    carried_over = restored["data"]["effects"]
+    assert (kept.code, kept.lines[0]["rows"]) == (0, position + 1 + carried_over)
+    assert carried_over >= len(fleet.wallets), "what their limits count today, at least"
     with closing(sqlite3.connect(told["aside"])) as aside:
         assert aside.execute("SELECT max(position) FROM events").fetchone()[0] == told["replaced_position"]
 
     resumed_from = await fleet.head()
     async with fleet.service() as service:
         await service.ready()
+        assert (await service.get("/admin/status"))["pause"]["actor"] == "restore", "the replaced log was paused"
+        await service.post("/admin/resume")
         await fleet.acted()
         await fleet.see(ev.NonceResynced, count=3, after=resumed_from)
         await service.settled()

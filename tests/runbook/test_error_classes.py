@@ -22,7 +22,7 @@ BY_NAME = {
 BY_PLACE = {"NoReplacement": 0, "_trouble": 0, "Refuse": 1, "_say_once": 2, "_reject": -2}
 """Who is given one among the arguments without a name; counted from the end where two of that name differ in the beginning."""
 HANDED_ON = {"error_class"}
-"""Variables in which somebody hands on what he was given."""
+"""Variables in which somebody hands on what he was given, and properties that say which one it is."""
 
 
 class NoClass(Exception):
@@ -38,7 +38,11 @@ def named_in_the_runbook() -> list[str]:
 
 def in_the_code(source: str) -> Iterator[str]:
     """Every class that a module can write."""
-    for call in (it for it in ast.walk(ast.parse(source)) if isinstance(it, ast.Call)):
+    tree = ast.parse(source)
+    for made in (it for it in ast.walk(tree) if isinstance(it, ast.FunctionDef) and it.name in HANDED_ON):
+        for returned in (it for it in ast.walk(made) if isinstance(it, ast.Return) and it.value is not None):
+            yield from classes_of(returned.value)
+    for call in (it for it in ast.walk(tree) if isinstance(it, ast.Call)):
         callee = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         if callee in BY_NAME:
             for keyword in call.keywords:
@@ -60,6 +64,9 @@ def classes_of(expression: ast.expr) -> Iterator[str]:
             yield from ERROR_CLASSES.values()
         case ast.Name(id=name) | ast.Attribute(attr=name) if name in HANDED_ON:
             return
+        case ast.IfExp(body=one, orelse=other):
+            yield from classes_of(one)
+            yield from classes_of(other)
         case _:
             raise NoClass(ast.unparse(expression))
 
