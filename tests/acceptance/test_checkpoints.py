@@ -195,6 +195,7 @@ def with_payload(position: int, payload: str, row: EventRow) -> EventRow:
     return replace(row, payload=payload) if row.position == position else row
 
 
+@pytest.mark.long
 async def test_a_dry_run_and_an_operation_with_the_service_down_write_none_and_a_reload_begins_to(fleet: Fleet) -> None:
     async with fleet.service("--dry-run", settings=OFTEN) as service:
         await service.ready()
@@ -223,6 +224,7 @@ async def test_a_dry_run_and_an_operation_with_the_service_down_write_none_and_a
         assert await service.terminate() == 0
 
 
+@pytest.mark.long
 async def test_a_signer_that_is_away_is_said_once_and_holds_nobody_up(fleet: Fleet) -> None:
     port, keys = listening_port(), [fleet.key(wallet).secret for wallet in fleet.wallets]
     fleet.edit_config(*((f'keyfile = "keystores/{wallet}.json"', "remote_signer = true") for wallet in fleet.wallets))
@@ -247,5 +249,7 @@ async def test_a_signer_that_is_away_is_said_once_and_holds_nobody_up(fleet: Fle
         await service.ready()
         await fleet.see(ev.HeadSigned)
         assert await service.terminate() == 0
+    signed = len(await fleet.recorded(ev.HeadSigned))
+    assert signed >= 1, "the stop signs only where something has happened since"
     found = await fleet.command("audit", "verify")
-    assert (found.code, "checkpoints verified: 2" in found.out) == (0, True), (found.out, found.err)
+    assert (found.code, f"checkpoints verified: {signed}," in found.out) == (0, True), (found.out, found.err)
