@@ -12,6 +12,7 @@ from ghostfleet.cli.client import NoInterface, ServiceUnreachable, Way
 from ghostfleet.cli.operations_door import ServiceDoor
 from ghostfleet.cli.options import options_of
 from ghostfleet.cli.output import print_notice
+from ghostfleet.cli.reading import opened
 from ghostfleet.config.loaded import Loaded
 from ghostfleet.errors import TryAgain
 
@@ -54,23 +55,15 @@ class LogView:
     async def _one(self, operation: str) -> dict[str, Any]:
         from ghostfleet.engine.recovery import recover
         from ghostfleet.operations.standing import one
-        from ghostfleet.store.log import open_log
 
-        log = await open_log(self._loaded.store.url, read_only=True, archives=self._loaded.archive_dir)
-        try:
+        async with opened(self._loaded) as log:
             return await one(log, (await recover(log)).fleet, operation, {})
-        finally:
-            await log.close()
 
     async def _state(self) -> "State":
         from ghostfleet.engine.recovery import recover
-        from ghostfleet.store.log import open_log
 
-        log = await open_log(self._loaded.store.url, read_only=True, archives=self._loaded.archive_dir)
-        try:
+        async with opened(self._loaded) as log:
             return await recover(log)
-        finally:
-            await log.close()
 
     async def _plan(self, body: Mapping[str, Any]) -> dict[str, Any]:
         from ghostfleet.engine.tuning import fee_rules_of

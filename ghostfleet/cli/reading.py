@@ -1,8 +1,8 @@
 """How does a command ask the log itself? Opened for reading beside whoever writes it, and let go at once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
@@ -74,16 +74,27 @@ def asked_of(settings: Loaded, question: "Callable[[EventLog], Awaitable[T]]") -
 
 
 def _asked_at(place: Place, question: "Callable[[EventLog], Awaitable[T]]") -> T:
-    from ghostfleet.store.log import open_log  # loads the database layer: only for commands that need it
-
     async def ask() -> T:
-        log = await open_log(place.url, read_only=True, archives=place.archives)
-        try:
+        async with _opened(place) as log:
             answer = await question(log)
             for missing in log.missing():
                 print_warning(f"{missing}: answers lack them")
             return answer
-        finally:
-            await log.close()
 
     return asyncio.run(ask())
+
+
+def opened(settings: Loaded) -> "AbstractAsyncContextManager[EventLog]":
+    """The log of the settings for reading, for whoever has a loop of their own."""
+    return _opened(_of_settings(settings))
+
+
+@asynccontextmanager
+async def _opened(place: Place) -> "AsyncIterator[EventLog]":
+    from ghostfleet.store.log import open_log  # loads the database layer: only for commands that need it
+
+    log = await open_log(place.url, read_only=True, archives=place.archives)
+    try:
+        yield log
+    finally:
+        await log.close()

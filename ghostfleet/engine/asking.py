@@ -55,26 +55,36 @@ class PluginFailed(GhostFleetError):
                 logger.debug("%s", line)
 
 
+class _Asking:
+    """The boundary to plugin code: whatever is raised within, but what `passes`, is PluginFailed."""
+
+    __slots__ = ("_asked", "_passes", "_plugin")
+
+    def __init__(self, plugin: Plugin[Any], asked: str, *, passes: tuple[type[Exception], ...] = ()) -> None:
+        self._plugin, self._asked, self._passes = plugin, asked, passes
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, problem: BaseException | None, _traceback: object) -> None:
+        if isinstance(problem, Exception) and not isinstance(problem, self._passes):
+            raise PluginFailed(self._plugin, self._asked, problem) from problem
+
+
 async def observed(plugin: Plugin[Any], facts: WalletFacts, chain: ChainView) -> msgspec.Struct:
     """Raises PluginFailed, and errors of the chain that pass by themselves."""
-    try:
+    with _Asking(plugin, "observe", passes=(TryAgain, StopService)):
         observing: object = plugin.observe(facts, chain)
         if not inspect.isawaitable(observing):
             raise WrongAnswer(f"observe is an `async def`, got {type(observing).__name__}")
         seen: object = await observing
         return answers.view(seen, plugin.Observation)
-    except (TryAgain, StopService):
-        raise
-    except Exception as problem:  # the boundary to plugin code
-        raise PluginFailed(plugin, "observe", problem) from problem
 
 
 def decided(plugin: Plugin[Any], view: Any, facts: WalletFacts, profile: Profile, random: Random) -> Action | Rest:
     """Raises PluginFailed."""
-    try:
+    with _Asking(plugin, "decide"):
         return answers.choice(plugin.decide(view, facts, profile, random), plugin.kinds)
-    except Exception as problem:  # the boundary to plugin code
-        raise PluginFailed(plugin, "decide", problem) from problem
 
 
 def record_of(plugin: Plugin[Any], view: object, facts: WalletFacts) -> JsonObject:
@@ -90,39 +100,29 @@ def record_of(plugin: Plugin[Any], view: object, facts: WalletFacts) -> JsonObje
 
 def judged(plugin: Plugin[Any], kind: str, reason: str) -> Verdict:
     """Raises PluginFailed."""
-    try:
+    with _Asking(plugin, "judge"):
         return answers.verdict(plugin.judge(kind, reason))
-    except Exception as problem:  # the boundary to plugin code
-        raise PluginFailed(plugin, "judge", problem) from problem
 
 
 def decoded(plugin: Plugin[Any], entry: LogEntry) -> JsonObject | None:
     """Raises PluginFailed."""
-    try:
+    with _Asking(plugin, "decode_log"):
         return answers.decoded_log(plugin.decode_log(entry))
-    except Exception as problem:  # the boundary to plugin code
-        raise PluginFailed(plugin, "decode_log", problem) from problem
 
 
 def ways_out(plugin: Plugin[Any], view: Any, facts: WalletFacts) -> tuple[Action, ...]:
     """Raises PluginFailed."""
-    try:
+    with _Asking(plugin, "withdraw"):
         return answers.way_out(plugin.withdraw(view, facts), plugin.kinds)
-    except Exception as problem:  # the boundary to plugin code
-        raise PluginFailed(plugin, "withdraw", problem) from problem
 
 
 def remarks(plugin: Plugin[Any], view: Any) -> tuple[str, ...]:
     """Raises PluginFailed."""
-    try:
+    with _Asking(plugin, "remarks"):
         return answers.remarks(plugin.remarks(view))
-    except Exception as problem:  # the boundary to plugin code
-        raise PluginFailed(plugin, "remarks", problem) from problem
 
 
 def coming(plugin: Plugin[Any], view: Any) -> str:
     """Raises PluginFailed."""
-    try:
+    with _Asking(plugin, "coming"):
         return answers.coming(plugin.coming(view))
-    except Exception as problem:  # the boundary to plugin code
-        raise PluginFailed(plugin, "coming", problem) from problem
