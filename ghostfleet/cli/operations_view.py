@@ -125,6 +125,6 @@ def looker(context: typer.Context, way: Way) -> OperationsView:
     except (ServiceUnreachable, NoInterface) as nobody:
         if way.url is not None:
             raise
-        print_notice(f"{nobody}: looking at the log and the chain")
+        print_notice(f"{nobody} Reading the log itself")
         return LogView(options_of(context).load(keys=False))
     return service

@@ -19,6 +19,7 @@ from ghostfleet.domain.values import (
     Fees,
     Hash,
     Head,
+    JsonObject,
     LogEntry,
     Octets,
     Receipt,
@@ -139,6 +140,16 @@ class Node:
                 return Broadcast(endpoint="node", cls=AnswerClass.INSUFFICIENT_FUNDS, message="insufficient funds")
             self._pool[tx] = unsigned
         return Broadcast(endpoint="node", cls=self.answer, message="")
+
+
+EXTRACT: JsonObject = {"to": str(SAFE), "wait": True, "retire": False, "destinations": [str(SAFE)]}
+
+
+def operation_started(kind: str, params: JsonObject, *, number: int = 1, wallet: str = "w") -> ev.OperationStarted:
+    """An operator asked for this."""
+    return ev.OperationStarted(
+        operation_id=f"{kind}-{number}", kind=kind, wallets=(wallet,), params=params, actor="local", reason=""
+    )
 
 
 class Clock:

@@ -7,7 +7,7 @@ from typing import Any
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.values import AnswerClass
 from tests.unit.chain import virtual_time
-from tests.unit.engine.follow_stage import COST_WEI, SAFE, Stage, following, stage
+from tests.unit.engine.follow_stage import COST_WEI, EXTRACT, Stage, following, operation_started, stage
 
 ETHER = 10**18
 
@@ -28,11 +28,7 @@ async def parked(on: Stage) -> None:
 
 async def extraction(on: Stage) -> ev.TransactionSigned:
     """An operator wants the wallet emptied: the first step is signed, and costs next to nothing."""
-    params = {"to": str(SAFE), "wait": True, "retire": False, "destinations": [str(SAFE)]}
-    started = ev.OperationStarted(
-        operation_id="extract-1", kind="extract", wallets=("w",), params=params, actor="local", reason=""
-    )
-    await on.fleet(started)
+    await on.fleet(operation_started("extract", EXTRACT))
     return await on.signed(operation="extract-1")
 
 
@@ -100,15 +96,7 @@ async def refused_for_want_of_funds(on: Stage) -> None:
 async def test_what_an_operator_cancels_is_replaced_where_a_cancel_can_be_paid() -> None:
     async with stage() as on:
         await refused_for_want_of_funds(on)
-        cancel = ev.OperationStarted(
-            operation_id="cancel-1",
-            kind="cancel",
-            wallets=("w",),
-            params={"destinations": []},
-            actor="local",
-            reason="",
-        )
-        await on.fleet(cancel)
+        await on.fleet(operation_started("cancel", {"destinations": []}))
         async with following(on):
             await on.blocks(100)
         mined = next(it for it in on.told if isinstance(it, ev.TransactionMined))

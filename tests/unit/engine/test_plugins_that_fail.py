@@ -17,7 +17,7 @@ from ghostfleet.domain.breaker import Closed
 from ghostfleet.domain.values import Hash, JsonObject, LogEntry, Octets
 from ghostfleet.plugins.api import Plugin, Verdict
 from tests.unit.chain import virtual_time
-from tests.unit.engine.follow_stage import SAFE, Stage, following, stage
+from tests.unit.engine.follow_stage import EXTRACT, SAFE, Stage, following, operation_started, stage
 from tests.unit.engine.lane_stage import GOOD, Answering, acting
 
 
@@ -92,15 +92,7 @@ def test_what_an_operation_asked_for_counts_towards_nothing_even_after_its_end()
 
     async def story(of_step: str, runs: bool) -> Closed:
         async with stage() as on:
-            started = ev.OperationStarted(
-                operation_id="extract-1",
-                kind="extract",
-                wallets=("w",),
-                params={"to": str(SAFE), "wait": True, "retire": False, "destinations": [str(SAFE)]},
-                actor="local",
-                reason="",
-            )
-            await on.fleet(started)
+            await on.fleet(operation_started("extract", EXTRACT))
             on.node.succeeds = False
             signed = await on.signed(operation=of_step)
             if not runs:

@@ -22,7 +22,7 @@ from ghostfleet.operations.holdings import look
 from ghostfleet.operations.runner import OperationRunner
 from ghostfleet.plugins.api import Action, Plugin, Token
 from tests.unit.chain import virtual_time
-from tests.unit.engine.follow_stage import KEY, SAFE, Stage, stage
+from tests.unit.engine.follow_stage import EXTRACT, KEY, SAFE, Stage, operation_started, stage
 
 GOOD = Token(symbol="GOOD", address=Address(b"\x0a" * 20))
 PAUSED = Token(symbol="PAUSED", address=Address(b"\x0b" * 20))
@@ -87,10 +87,7 @@ async def operation(plugin: Protocol, kind: str, params: JsonObject) -> AsyncIte
         on.node.call = call  # type: ignore[method-assign]
         duties: Any = on.world.duties
         runner = OperationRunner(on.world, duties, lambda _wallet: None, lambda _wallet: None)
-        started = ev.OperationStarted(
-            operation_id=f"{kind}-1", kind=kind, wallets=("w",), params=params, actor="local", reason=""
-        )
-        await on.fleet(started)
+        await on.fleet(operation_started(kind, params))
         running = asyncio.create_task(runner.run())
         await asyncio.sleep(10)
         try:
@@ -98,9 +95,6 @@ async def operation(plugin: Protocol, kind: str, params: JsonObject) -> AsyncIte
         finally:
             running.cancel()
             await asyncio.wait([running])
-
-
-EXTRACT: JsonObject = {"to": str(SAFE), "wait": True, "retire": False, "destinations": [str(SAFE)]}
 
 
 @pytest.mark.parametrize("fails", ["observe", "withdraw", "remarks", "coming"])
@@ -221,12 +215,9 @@ def test_what_keeps_an_operation_from_being_planned_is_told() -> None:
 
             balance = on.node.balance
             on.node.balance = nobody  # type: ignore[method-assign, assignment]
-            started = ev.OperationStarted(
-                operation_id="extract-2", kind="extract", wallets=("v",), params=EXTRACT, actor="local", reason=""
-            )
             registered = ev.WalletRegistered(address=KEY.address, profile="p", plugin="t", first_turn_us=0)
             await on.live.write([ev.NewEvent(ev.wallet_stream("v"), registered)])
-            await on.fleet(started)
+            await on.fleet(operation_started("extract", EXTRACT, number=2, wallet="v"))
             await asyncio.sleep(5)
             assert runner.waiting("extract-2") == {"v": "no endpoint answers"}
             on.node.balance = balance  # type: ignore[method-assign]
