@@ -75,7 +75,7 @@ async def _demo(wallets: int, seconds: float, engine: str, port: int, as_json: b
 
 async def _run(settings: "Loaded", seconds: float, engine: str, as_json: bool) -> JsonObject:
     """The service with a view on it; at the end pause, settle, compare."""
-    from ghostfleet.assembly import run_service
+    from ghostfleet.lifetime import run_service
 
     running: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
     service = asyncio.create_task(run_service(settings, on_running=running.set_result))

@@ -209,7 +209,7 @@ def door(context: typer.Context, way: Way) -> Iterator[OperationsDoor]:
 @contextmanager
 def _alone(loaded: Loaded) -> Iterator[AloneDoor]:
     """Run the operations' part of the service in a thread, for as long as the block."""
-    from ghostfleet.assembly import run_service
+    from ghostfleet.lifetime import run_service
 
     quiet = msgspec.structs.replace(loaded, admin=msgspec.structs.replace(loaded.admin, port=0, socket=None))
     ready = threading.Event()

@@ -9,8 +9,8 @@ def run(context: typer.Context) -> None:
     """Run the fleet until SIGTERM or Ctrl-C."""
     # What loads web servers and databases is loaded by the commands that need them.
     from ghostfleet import event_loop
-    from ghostfleet.assembly import run_service
     from ghostfleet.keys.memory import no_core_files
+    from ghostfleet.lifetime import run_service
     from ghostfleet.telemetry import configure_logging
 
     options = options_of(context)

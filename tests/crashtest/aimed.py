@@ -26,6 +26,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 import ghostfleet.assembly as assembly
+import ghostfleet.lifetime as lifetime
 import ghostfleet.store.dialect as dialect
 import ghostfleet.store.sqlite as sqlite
 from ghostfleet.chain.transport import AiohttpTransport
@@ -122,7 +123,7 @@ def take(aim: Aim) -> None:
             )
         case "snapshot":
             assembly.SNAPSHOT_EVERY_EVENTS = SNAPSHOT_EVERY_EVENTS
-            assembly.HOUSEKEEPING_SECS = HOUSEKEEPING_SECS
+            lifetime.HOUSEKEEPING_SECS = HOUSEKEEPING_SECS
             EventLog.save_snapshot = around(aim, EventLog.save_snapshot, lambda *_: [])  # type: ignore[method-assign]
         case "checkpoint":
             dialect.WAL_LIMIT_BYTES = CHECKPOINT_PAGES * 4096

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ghostfleet import assembly, systemd
+from ghostfleet import lifetime, systemd
 from tests.deploy.dockerfile import ROOT, environment, of, stages
 from tests.deploy.test_unit_file import MOST_EXPOSED, settings
 
@@ -42,7 +42,7 @@ def test_what_it_says_of_image_and_unit_is_so(said: str) -> None:
 
 def test_what_it_says_of_times_is_so() -> None:
     assert "the service takes six at most" in DOCUMENT
-    assert assembly.STOP_SECS <= 6
+    assert lifetime.STOP_SECS <= 6
     assert float(UNIT["TimeoutStartSec"][0]) > systemd.PATIENCE_SECS
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from ghostfleet import assembly, systemd
+from ghostfleet import lifetime, systemd
 from ghostfleet.cli import main
 from ghostfleet.config.environment import DEFAULT_PATHS
 from ghostfleet.errors import BadInput, StopService
@@ -43,7 +43,7 @@ def test_its_times_are_those_of_the_service() -> None:
     assert settings()["Type"] == ["notify"]
     assert systemd.beat_secs({"WATCHDOG_USEC": str(round(secs("WatchdogSec") * 1e6))}) * 2 < secs("WatchdogSec")
     assert systemd.BEGINNING_BEAT_SECS < systemd.PATIENCE_SECS <= secs("TimeoutStartSec")
-    assert assembly.STOP_SECS < 10 < secs("TimeoutStopSec")
+    assert lifetime.STOP_SECS < 10 < secs("TimeoutStopSec")
 
 
 def test_it_is_not_started_again_where_that_would_not_help() -> None:

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import msgspec
 
-from ghostfleet import assembly
+from ghostfleet import assembly, lifetime
 from ghostfleet.chain import fees, transactions
 from ghostfleet.chain.edge import RpcEdge
 from ghostfleet.chain.reads import Chain
@@ -438,11 +438,11 @@ def send_again_while_paused() -> AbstractContextManager[Any]:
 def the_gate_before_the_queue() -> AbstractContextManager[Any]:
     sending, send = Gate.sending, Chain.broadcast
     gates: list[Gate] = []
-    wired = assembly._wired
+    wired = lifetime.assembled
 
-    async def wire(loaded: Any, ports: Any, edge: Any, gate: Gate, *others: Any) -> Any:
+    async def wire(loaded: Any, ports: Any, edge: Any, news: Any, gate: Gate, *others: Any) -> Any:
         gates[:] = [gate]
-        return await wired(loaded, ports, edge, gate, *others)
+        return await wired(loaded, ports, edge, news, gate, *others)
 
     @asynccontextmanager
     async def unasked(self: Gate, senders: Any) -> Any:
@@ -457,7 +457,7 @@ def the_gate_before_the_queue() -> AbstractContextManager[Any]:
         return
 
     return _patched(
-        (assembly, "_wired", wire),
+        (lifetime, "assembled", wire),
         (Gate, "sending", unasked),
         (Passage, "leave", leave),
         (Chain, "broadcast", asked_first),
@@ -466,14 +466,14 @@ def the_gate_before_the_queue() -> AbstractContextManager[Any]:
 
 @planted("admin", "crashes", "drops", within=25, promises=STOP)
 def a_pause_that_a_restart_forgets() -> AbstractContextManager[Any]:
-    wired = assembly._wired
+    wired = lifetime.assembled
 
-    async def opened(loaded: Any, ports: Any, edge: Any, gate: Gate, *others: Any) -> Any:
-        parts = await wired(loaded, ports, edge, gate, *others)
+    async def opened(loaded: Any, ports: Any, edge: Any, news: Any, gate: Gate, *others: Any) -> Any:
+        parts = await wired(loaded, ports, edge, news, gate, *others)
         gate.open()
         return parts
 
-    return patch.object(assembly, "_wired", opened)
+    return patch.object(lifetime, "assembled", opened)
 
 
 @planted("config", "admin", within=100, promises=STOP)

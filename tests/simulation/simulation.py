@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import msgspec
 
-from ghostfleet import assembly
+from ghostfleet import assembly, lifetime
 from ghostfleet.config.loaded import Loaded
 from ghostfleet.domain.breaker import Tripped
 from ghostfleet.domain.events import ErrorRecorded
@@ -253,7 +253,7 @@ class Simulation:
                 run.running = running
                 self.promises.on_start(running.live.state)
 
-            await assembly.run_on(ports, self.loaded, on_running=started)
+            await lifetime.run_on(ports, self.loaded, on_running=started)
         finally:
             await log.close()
 
