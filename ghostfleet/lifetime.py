@@ -33,11 +33,15 @@ from ghostfleet.errors import GhostFleetError, StopService
 from ghostfleet.http.app import create_app
 from ghostfleet.http.server import serving
 from ghostfleet.operations.backup_schedule import backups_by_schedule
+from ghostfleet.store.errors import LogHeld
 from ghostfleet.store.log import EventLog, open_log
 from ghostfleet.systemd import Informant, systemd_informed
 from ghostfleet.telemetry import Metrics
 
 HOUSEKEEPING_SECS = 5.0
+HELD_LOOKS, HELD_POLL_SECS = 30, 0.1
+"""A start waits so often and so long for who writes the log: a command without the service (a pause, the note of a backup) does
+for a moment."""
 STOP_SECS = 6.0
 """A stop waits so long for sends in flight; what has no answer by then the next start asks the chain about."""
 
@@ -99,11 +103,20 @@ def _tell_of(informant: Informant | None, on_running: Callable[[Running], None] 
 
 @asynccontextmanager
 async def _opened_log(url: str, archives: Path | None) -> AsyncIterator[EventLog]:
-    log = await open_log(url, archives=archives)
+    log = await taken_log(url, archives)
     try:
         yield log
     finally:
         await log.close()
+
+
+async def taken_log(url: str, archives: Path | None) -> EventLog:
+    """The log, alone. Raises what opening it raises: LogHeld where another process does not let go of it."""
+    for _look in range(HELD_LOOKS):
+        with contextlib.suppress(LogHeld):
+            return await open_log(url, archives=archives)
+        await asyncio.sleep(HELD_POLL_SECS)
+    return await open_log(url, archives=archives)
 
 
 async def _run(loaded: Loaded, parts: Parts, on_running: Callable[[Running], None] | None) -> None:
