@@ -276,6 +276,11 @@ class FleetGauges(Collector):
             "When the head of the log was last signed, Unix time; 0 before the first.",
             signed.time_us / SECOND_US if signed is not None else 0,
         )
+        yield _gauge(
+            "ghost_fleet_checkpoint_unsigned",
+            "1 from the moment when nobody could sign the head of the log, until somebody did.",
+            state.fleet.head_unsigned,
+        )
         up = GaugeMetricFamily("ghost_fleet_endpoint_up", "1 while the RPC endpoint is asked.", labels=["endpoint"])
         for endpoint in self._endpoints:
             up.add_metric([endpoint.name], float(endpoint.healthy and not endpoint.drained))

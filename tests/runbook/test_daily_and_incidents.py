@@ -136,6 +136,7 @@ def test_ir_005_what_did_it_do(stage: Stage) -> None:
         step("ghost-fleet audit verify", within_secs=READY_SECS)
         step("ghost-fleet audit checkpoints")
         step("ghost-fleet audit verify --checkpoint")
+        step("ghost-fleet audit events --type HeadNotSigned")
 
 
 def test_ir_006_the_log_does_not_take_events(stage: Stage) -> None:

@@ -23,6 +23,7 @@ ALERTS = {
     "GhostFleetWalGrows",
     "GhostFleetBackupFailed",
     "GhostFleetBackupOld",
+    "GhostFleetHeadUnsigned",
     "GhostFleetRefusedToSign",
     "GhostFleetSignerAway",
     "GhostFleetNoKey",
