@@ -30,6 +30,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     nonce: int | None = None
 
 
+ENDPOINTS_OWN_STATUS = frozenset({401, 402, 403, 408})
+"""A credential that is refused or not paid for, or no time: whatever the words, nobody is answered there."""
 RATE_LIMIT_CODES = frozenset({-32005, -32021, -32022, -32007, -32029, -32097})
 
 TABLE: tuple[tuple[AnswerClass, tuple[str, ...]], ...] = (
@@ -206,7 +208,7 @@ def _class(code: int | None, words: str, http_status: int) -> AnswerClass:
             return cls
     if words in EXACT:
         return EXACT[words]
-    if http_status == 408 or http_status >= 500 or code == -32601:
+    if http_status in ENDPOINTS_OWN_STATUS or http_status >= 500 or code == -32601:
         return AnswerClass.ENDPOINT_FAULT
     return AnswerClass.MAYBE_SENT
 

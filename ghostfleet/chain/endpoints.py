@@ -136,6 +136,10 @@ class Endpoint:
     def healthy(self) -> bool:
         return not self.tripped
 
+    def well(self, now: float) -> bool:
+        """Whether it answers, and does not ask to be left alone."""
+        return self.healthy and self._limited_until <= now
+
     @property
     def in_flight(self) -> int:
         """Requests that have no answer yet."""

@@ -23,11 +23,14 @@ from ghostfleet.chain.endpoints import Endpoint, Kind
 from ghostfleet.chain.passage import Passage
 from ghostfleet.chain.transport import Transport, TransportFault
 from ghostfleet.chain.wire import BatchRefused, Fault, encode_calls, read_answers
+from ghostfleet.domain.values import AnswerClass
 
 MAX_ATTEMPTS = 3
 """Endpoints (or times) a call is tried at before its caller hears of it."""
 GRACE_SECS = 1.0
 """A transport that does not keep to its own time limit is cut off after so much more."""
+OF_THE_CALL = frozenset({AnswerClass.REVERTED, AnswerClass.INSUFFICIENT_FUNDS, AnswerClass.MALFORMED})
+"""Refusals of a read that every endpoint would give."""
 OnExchange = Callable[[str, Sequence[tuple[str, str]], float], None]
 """Told of each request: the endpoint, (method, outcome) of each call in it, seconds. Outcomes are CALL_OUTCOMES."""
 CALL_OUTCOMES = ("answered", "refused", "fault")
@@ -92,10 +95,12 @@ class Exchanges:
     def _settle(self, endpoint: Endpoint, call: Call, outcome: Any) -> bool:
         """End the call with this outcome. False when it has to go on: to another endpoint, or by another method."""
         if call.kind is Kind.READ:
-            if not isinstance(outcome, Fault):
-                finish_read(call, outcome)
-                return True
-            return self._again_elsewhere(endpoint, call, outcome)
+            if isinstance(outcome, Fault):
+                return self._again_elsewhere(endpoint, call, outcome)
+            if isinstance(outcome, Answer) and self._may_be_its_own(endpoint, call, outcome):
+                return False
+            finish_read(call, outcome)
+            return True
         call.leaving = False
         if isinstance(outcome, Answer) and unknown_method(outcome) and call.method_at(endpoint) != call.methods[-1]:
             endpoint.unserved |= {call.method_at(endpoint)}
@@ -118,6 +123,15 @@ class Exchanges:
         else:
             return False
         return True
+
+    def _may_be_its_own(self, endpoint: Endpoint, call: Call, answer: Answer) -> bool:
+        """Whether a refusal that says nothing of the call (`Internal error`) may be this endpoint's own, and there is another one
+        that is well to ask. Where all of them refuse, it is the call's."""
+        if answer.cls in OF_THE_CALL or call.done.done() or call.attempts >= MAX_ATTEMPTS:
+            return False
+        call.avoid |= {endpoint.name}
+        now = asyncio.get_running_loop().time()
+        return any(it.name not in call.avoid and it.well(now) for it in self._endpoints.candidates(call.wanted))
 
     def _report(self, endpoint: Endpoint, methods: list[str], outcomes: Sequence[Any], secs: float) -> None:
         answered, refused, fault = CALL_OUTCOMES

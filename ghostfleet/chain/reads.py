@@ -28,7 +28,6 @@ class Broadcast(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     cls: AnswerClass
     message: str = ""
-    retry_after_secs: float | None = None
     receipt: Receipt | None = None
 
 
@@ -136,12 +135,7 @@ def _broadcast(outcome: SendOutcome, tx: Hash) -> Broadcast:
     """The outcome of a send as the lane needs it: accepted only where the node names our hash."""
     answer = outcome.answer
     if answer is not None:
-        return Broadcast(
-            endpoint=outcome.endpoint,
-            cls=answer.cls,
-            message=answer.message,
-            retry_after_secs=answer.retry_after_secs,
-        )
+        return Broadcast(endpoint=outcome.endpoint, cls=answer.cls, message=answer.message)
     try:
         if isinstance(outcome.result, dict):
             receipt = shapes.receipt_of(tx)(outcome.result)

@@ -75,7 +75,7 @@ class Follower:
     async def broadcast(self, nonce: int) -> None:
         """Send the newest bytes of the slot at `nonce`, and record what the node said. Raises GateClosed, sending nothing.
 
-        A node that took bytes of this slot before has not brought them into the chain: another one gets these first.
+        A node that took bytes of this slot before, or has just refused these, will not do better: another one gets them first.
         """
         slot = self._wallet.slot(nonce)
         if not isinstance(slot, Pending):
@@ -86,13 +86,13 @@ class Follower:
             newest.raw,
             newest.hash,
             sync=self._world.chain_rules.realtime,
-            rather_not=slot.accepted_by,
+            rather_not=pursuit.refused_by or slot.accepted_by,
             sender=self._name,
         )
         pursuit.sent = True
         pursuit.pushed_at = asyncio.get_running_loop().time()
         if sent.cls in TAKEN:
-            pursuit.refused, pursuit.retry_secs, pursuit.unknown_answers = None, 0.0, 0
+            pursuit.refused, pursuit.refused_by, pursuit.retry_secs, pursuit.unknown_answers = None, "", 0.0, 0
             pursuit.refusals.clear()
         else:
             self._retry_later(pursuit, sent)
@@ -389,8 +389,8 @@ class Follower:
             self._world.heads.unseen.forget(pursuit.unseen)
 
     def _retry_later(self, pursuit: Pursuit, sent: Broadcast) -> None:
-        pursuit.refused = sent.cls
-        pursuit.back_off(self._world.pace, sent.retry_after_secs or 0.0)
+        pursuit.refused, pursuit.refused_by = sent.cls, sent.endpoint
+        pursuit.back_off(self._world.pace)
 
     def _push_is_due(self, pending: tuple[Pending, ...]) -> bool:
         """Asking by nonce and pool costs two calls: at once for bytes that are not out, else at a slower pace."""

@@ -15,6 +15,8 @@ class Pursuit:
     attempt: int = 0
     sent: bool = False
     refused: AnswerClass | None = None
+    refused_by: str = ""
+    """Which endpoint did not take the newest bytes, if one did not."""
     unknown_answers: int = 0
     used_nonce_looks: int = 0
     untraced_looks: int = 0
@@ -33,7 +35,7 @@ class Pursuit:
     def renew(self, attempt: int, block: int) -> None:
         """A further attempt starts afresh."""
         self.attempt, self.since_block = attempt, block
-        self.sent, self.refused, self.unknown_answers = False, None, 0
+        self.sent, self.refused, self.refused_by, self.unknown_answers = False, None, "", 0
         self.retry_secs = self.retry_at = 0.0
 
     def untraced(self, block: int) -> None:
@@ -46,10 +48,11 @@ class Pursuit:
         """Some node has shown it, or the nonce is not used: the next look without a trace is the first again."""
         self.untraced_looks = 0
 
-    def back_off(self, pace: Pace, at_least_secs: float = 0.0) -> None:
-        """Try again later, and later each time, up to the longest wait."""
+    def back_off(self, pace: Pace) -> None:
+        """Try again later, and later each time, up to the longest wait. How long an endpoint wants to be left alone is the edge's
+        to know: another one may be free."""
         self.retry_secs = min(max(self.retry_secs * 2, pace.first_retry_secs), pace.longest_retry_secs)
-        self.retry_at = asyncio.get_running_loop().time() + max(self.retry_secs, at_least_secs)
+        self.retry_at = asyncio.get_running_loop().time() + self.retry_secs
 
     @property
     def due(self) -> bool:

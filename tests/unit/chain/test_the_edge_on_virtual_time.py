@@ -1,6 +1,7 @@
 """What the edge promises about waiting, failing over and giving up, on a clock that jumps: exact and the same every time."""
 
 import asyncio
+import contextlib
 import json
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -260,6 +261,63 @@ def test_history_that_one_endpoint_lacks_is_asked_of_another() -> None:
         async with nodes.edge() as edge:
             assert await edge.request("eth_call", []) == "eth_call"
             assert edge.status()[0].healthy
+
+    virtual_time.run(story())
+
+
+@pytest.mark.parametrize("words", ["Internal error", "upstream request timed out", "node is syncing", ""])
+def test_a_refusal_in_unknown_words_is_asked_of_the_others_and_is_the_calls_own_where_all_refuse(words: str) -> None:
+    """Otherwise one endpoint that says `Internal error` to everything stops a fleet that has a second one."""
+
+    async def story() -> None:
+        refuses = error(-32603, words)
+        nodes = Nodes(odd=refuses, well=well, down=unreachable)
+        async with nodes.edge() as edge:
+            for _ in range(FAULTS_TO_TRIP):
+                assert await edge.request("eth_call", []) == "eth_call"
+            assert len(nodes.methods_at("odd")) == FAULTS_TO_TRIP
+            nodes.set("well", refuses)
+            for _ in range(FAULTS_TO_TRIP + 1):
+                with contextlib.suppress(EndpointsUnavailable, RpcRefused):  # until the one that is down has tripped
+                    await edge.request("eth_call", [])
+            before = len(nodes.log)
+            with pytest.raises(RpcRefused, match=f"maybe_sent: {words}"):
+                await edge.request("eth_call", [])
+            assert [node for _, node, _ in nodes.log[before:]] == ["odd", "well"]
+            with pytest.raises(RpcRefused):
+                await edge.request("eth_call", [], endpoint="odd")
+            assert [endpoint.healthy for endpoint in edge.status()] == [True, True, False]
+
+    virtual_time.run(story())
+
+
+def test_unknown_words_are_not_held_back_for_an_endpoint_that_rests() -> None:
+    async def story() -> None:
+        limited = Response(429, {"retry-after": "60"}, b"")
+        nodes = Nodes(odd=error(-32603, "invalid opcode"), limited=lambda _calls: limited)
+        async with nodes.edge() as edge:
+            with contextlib.suppress(EndpointsUnavailable, RpcRefused):
+                await edge.request("eth_call", [])
+            with pytest.raises(RpcRefused, match="invalid opcode"):
+                await edge.request("eth_call", [])
+        assert nodes.methods_at("limited") == ["eth_call"]
+
+    virtual_time.run(story())
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_an_endpoint_that_refuses_its_credential_in_json_trips_like_any_other_that_is_down(status: int) -> None:
+    def refuses(calls: Calls) -> Response:
+        no = {"code": -32600, "message": "Must be authenticated!"}
+        return respond({"jsonrpc": "2.0", "id": calls[0]["id"] if len(calls) == 1 else None, "error": no}, status)
+
+    async def story() -> None:
+        nodes = Nodes(revoked=refuses, second=well)
+        async with nodes.edge() as edge:
+            for _ in range(FAULTS_TO_TRIP):
+                assert await asyncio.gather(*(edge.request("eth_call", []) for _ in range(3))) == ["eth_call"] * 3
+            assert not edge.status()[0].healthy
+            assert (await edge.send(PLAIN, [RAW])).endpoint == "second"
 
     virtual_time.run(story())
 
