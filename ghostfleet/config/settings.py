@@ -137,7 +137,10 @@ class ChainSettings(Section):
         description="`megaeth`: `use_realtime` has its method, and a plain transfer takes 60,000 gas.",
     )
     gas_limit_override: int | None = Field(
-        default=None, ge=0, le=10**12, description="Gas limit of every transaction instead of estimation; 0 = estimate."
+        default=None,
+        ge=0,
+        le=10**12,
+        description="Gas limit of every transaction but cancels instead of estimation; 0 = estimate.",
     )
     use_realtime: bool = Field(
         default=False, description='Send with eth_sendRawTransactionSync; only with `chain_type = "megaeth"`.'

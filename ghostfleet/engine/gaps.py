@@ -6,12 +6,11 @@ deeper than finality.
 
 from functools import partial
 
-from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.domain import decisions
 from ghostfleet.domain.events import ActionDecided
 from ghostfleet.domain.values import Unsigned
 from ghostfleet.domain.wallet import Wallet
-from ghostfleet.engine.signing import gas_for, giveaway, sign_attempt
+from ghostfleet.engine.signing import gas_to_give_away, giveaway, sign_attempt
 from ghostfleet.engine.world import World
 
 FILL_GAP = "fill_gap"
@@ -24,10 +23,7 @@ async def fill_gap(world: World, wallet: Wallet, nonce: int) -> bool:
     if await world.chain.nonce(wallet.address, "pending") > nonce:
         return False
     call = giveaway(wallet)
-    try:
-        gas = await gas_for(world, wallet, call)
-    except RpcRefused:
-        gas = world.chain_rules.transfer_gas
+    gas = await gas_to_give_away(world, wallet, call)
     fees = await world.fees.suggest(await world.heads.first())
     decided = ActionDecided(
         action_id=f"{wallet.id}/{wallet.decisions + 1}",

@@ -4,7 +4,6 @@ from msgspec.structs import replace
 
 from ghostfleet.chain import fees as fees_
 from ghostfleet.chain import transactions
-from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.allow_list import named_in
 from ghostfleet.domain.slot import SWEEP, Pending
@@ -14,7 +13,7 @@ from ghostfleet.engine.signing import (
     ERROR_CLASSES,
     NoKey,
     NotAllowed,
-    gas_for,
+    gas_to_give_away,
     giveaway,
     sign_attempt,
 )
@@ -71,7 +70,7 @@ async def replacement(
     signed_before = named_in(call) if signer == wallet.address else ()
     if purpose == "cancel":
         call = giveaway(wallet)
-        gas = await _gas_of(world, wallet, call)
+        gas = await gas_to_give_away(world, wallet, call)
     elif slot.kind == SWEEP:
         fees = fees_.one_price(fees)
         outlay_wei = call.value_wei + gas * newest.fees.max_fee_wei
@@ -101,10 +100,3 @@ def _all_but_gas(call: Call, outlay_wei: int, gas_wei: int) -> Call:
         told = f"the {outlay_wei} wei that a sweep has left do not pay for its gas, {gas_wei} wei"
         raise NoReplacement(AnswerClass.INSUFFICIENT_FUNDS, told)
     return replace(call, value_wei=outlay_wei - gas_wei)
-
-
-async def _gas_of(world: World, wallet: Wallet, call: Call) -> int:
-    try:
-        return await gas_for(world, wallet, call)
-    except RpcRefused:
-        return world.chain_rules.transfer_gas

@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Mapping
 
 from ghostfleet.chain import transactions
+from ghostfleet.chain.edge import NotServed, RpcRefused
 from ghostfleet.chain.keccak import keccak
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.values import Address, Call, Octets, Signed, Unsigned, WalletId
@@ -48,8 +49,23 @@ async def gas_for(world: World, wallet: Wallet, call: Call) -> int:
     rules = world.chain_rules
     if rules.gas_limit_override is not None:
         return rules.gas_limit_override
+    return await _estimate_with_margin(world, wallet, call)
+
+
+async def gas_to_give_away(world: World, wallet: Wallet, call: Call) -> int:
+    """The gas limit of a transaction that gives a nonce away. It has to land, or the slot never ends: not less than a transfer
+    takes, not more than a block holds, and the configured limit only where no node estimates it, as that may be what is wrong."""
+    rules, head = world.chain_rules, await world.heads.first()
+    try:
+        gas = await _estimate_with_margin(world, wallet, call)
+    except (RpcRefused, NotServed):
+        gas = rules.gas_limit_override or rules.transfer_gas
+    return max(min(gas, head.gas_limit), rules.transfer_gas)
+
+
+async def _estimate_with_margin(world: World, wallet: Wallet, call: Call) -> int:
     estimate = await world.chain.estimate_gas(wallet.address, call)
-    return estimate * (100 + rules.gas_margin_percent) // 100
+    return estimate * (100 + world.chain_rules.gas_margin_percent) // 100
 
 
 async def sign_attempt(
