@@ -649,7 +649,8 @@ class ErrorRecorded(Event, frozen=True, kw_only=True):
 
 @catalogued
 class WalletParked(Event, frozen=True, kw_only=True):
-    """The wallet cannot pay: it waits until its balance reaches `need_wei`. An open slot stays open."""
+    """The wallet cannot pay: it waits until its balance reaches `need_wei`, or until a regular turn of its needs less. Written
+    again where such a turn needs another amount that it does not have. An open slot stays open."""
 
     need_wei: int
     balance_wei: int

@@ -106,6 +106,8 @@ class Lane:
         """After a turn that ended in a signature, for the next one."""
         self._silent_secs = 0.0
         """How long a signer that does not answer is left alone; 0 while it answers."""
+        self._parked_turn_us = 0
+        """When a parked wallet takes a turn all the same."""
 
     @property
     def wallet(self) -> Wallet:
@@ -184,7 +186,7 @@ class Lane:
         if world.signer.withheld(WalletId(self.name)):  # whoever opens it nudges
             await self._nap(LONGEST_NAP_SECS)
             return False
-        if wallet.parked_until_wei is not None and not await self._funded(wallet.parked_until_wei):
+        if wallet.parked_until_wei is not None and not await self._may_pay(wallet.parked_until_wei):
             await self._nap(world.pace.park_secs)
             return False
         due_us = throttle.due_us(wallet, world.state.fleet.throttles)
@@ -267,8 +269,10 @@ class Lane:
         unsigned = Unsigned(chain_id=world.chain_rules.chain_id, nonce=nonce, call=choice.call, gas=gas, fees=fees)
         if unsigned.worst_cost_wei > observed.account.balance_wei:
             if not observed.kept:
-                await self._park(unsigned.worst_cost_wei, observed.account.balance_wei)
+                await self._park(unsigned.worst_cost_wei, observed.account.balance_wei, decided.next_turn_us)
             return None
+        if wallet.parked_until_wei is not None:
+            await self._unpark(observed.account.balance_wei)
         if world.dry_run:
             await self._reject(decided, "dry_run", "dry run: nothing is signed or sent", counts=False)
             return None
@@ -312,13 +316,17 @@ class Lane:
         await world.live.write(decisions.for_wallet(self.name, "", [rested]))
         return False
 
-    async def _funded(self, need_wei: int) -> bool:
-        """Whether a parked wallet can pay again; if so, that is recorded."""
+    async def _may_pay(self, need_wei: int) -> bool:
+        """Whether a parked wallet can pay again; if so, that is recorded. At its regular turns it finds out what it needs by now:
+        fees fall, and its next action may be a cheaper one."""
         balance_wei = await self._world.chain.balance(self.wallet.address)
         if balance_wei < need_wei:
-            return False
-        await self._world.live.write(decisions.for_wallet(self.name, "", [ev.WalletUnparked(balance_wei=balance_wei)]))
+            return self._world.clock.now_us() >= self._parked_turn_us
+        await self._unpark(balance_wei)
         return True
+
+    async def _unpark(self, balance_wei: int) -> None:
+        await self._world.live.write(decisions.for_wallet(self.name, "", [ev.WalletUnparked(balance_wei=balance_wei)]))
 
     async def _rest(self, reason: str, decision: Decision, observed: Observed) -> None:
         events: list[ev.Event] = [ev.WalletRested(reason=reason, until_us=decision.next_turn_us, seed=decision.seed)]
@@ -348,7 +356,7 @@ class Lane:
         need_wei = decided.call.value_wei + world.chain_rules.transfer_gas * fees.max_fee_wei
         balance_wei = await world.chain.balance(self.wallet.address)
         if balance_wei < need_wei:
-            await self._park(need_wei, balance_wei)
+            await self._park(need_wei, balance_wei, decided.next_turn_us)
             return
         rested = ev.WalletRested(reason="a node says insufficient funds", until_us=decided.next_turn_us)
         await world.live.write(decisions.for_wallet(self.name, "", [rested]))
@@ -360,8 +368,15 @@ class Lane:
             partial(decisions.reject, name=self.name, decided=decided, rejected=rejected, rules=rules)
         )
 
-    async def _park(self, need_wei: int, balance_wei: int) -> None:
-        await park(self._world, self.name, need_wei, balance_wei)
+    async def _park(self, need_wei: int, balance_wei: int, next_turn_us: int) -> None:
+        """It cannot pay. Where it is parked already that is no error once more; what it needs is news where it has changed."""
+        world, parked_until_wei = self._world, self.wallet.parked_until_wei
+        self._parked_turn_us = max(next_turn_us, world.clock.now_us() + int(world.pace.park_secs * SECOND_US))
+        if parked_until_wei is None:
+            await park(world, self.name, need_wei, balance_wei)
+        elif parked_until_wei != need_wei:
+            parked = ev.WalletParked(need_wei=need_wei, balance_wei=balance_wei)
+            await world.live.write(decisions.for_wallet(self.name, "", [parked]))
 
     async def _skip_turn(self, error_class: str, message: str) -> None:
         """A turn came to nothing: say so, leave the wallet alone until its next regular one."""

@@ -307,7 +307,8 @@ def _parked(wallet: Wallet) -> Iterator[Reason]:
         code="no_funds",
         sentence=f"It cannot pay: it needs {decimal_text(need_wei)} ETH and had {decimal_text(has_wei)} ETH when last looked at"
         f"{missing}.",
-        remedy=f"Send native coin to {wallet.address}; it goes on by itself within a minute of the balance being there.",
+        remedy=f"Send native coin to {wallet.address}; it goes on by itself within a minute of the balance being there, or at a"
+        " regular turn whose action it can pay for, such as when fees have fallen.",
     )
 
 

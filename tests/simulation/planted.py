@@ -513,10 +513,10 @@ def an_endpoints_fault_counts_against_the_wallet() -> AbstractContextManager[Any
 
 @planted("drained", "lag", within=60, promises=STUCK)
 def parked_for_a_balance_it_once_had() -> AbstractContextManager[Any]:
-    """As it was before the simulator found it."""
+    """As it was before the simulator found it, and before a parked wallet asked at its turns what it needs by then."""
 
     async def park(self: Lane, decided: ev.ActionDecided) -> None:
-        await self._park(decided.balance_wei + 1, decided.balance_wei)
+        await self._park(decided.balance_wei + 1, decided.balance_wei, 2**62)
 
     return patch.object(Lane, "_short_of_funds", park)
 
