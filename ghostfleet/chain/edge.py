@@ -21,7 +21,6 @@ from ghostfleet.chain.calls import (
     Unfit,
     as_it_is,
     cut_off,
-    probing,
 )
 from ghostfleet.chain.deadlines import Deadlines
 from ghostfleet.chain.endpoint_set import EndpointSet
@@ -119,6 +118,10 @@ class RpcEdge:
         self._endpoints.use(endpoints)
         self._timeout_secs = request_timeout_secs
         self._wake.set()
+
+    def keep_to(self, chain_id: int) -> None:
+        """Ask nothing of an endpoint, and send nothing to it, before it has said that it serves this chain."""
+        self._exchanges.keep_to(chain_id)
 
     def drain(self, name: str, *, drained: bool = True) -> None:
         """No new request to this endpoint, while those under way there are finished; or new ones again."""
@@ -273,7 +276,7 @@ class RpcEdge:
         """Ask those whose rest is over if they are well again, also where nobody needs them now. When the next one is due."""
         due, next_at = rested(self._endpoints.all, now)
         for endpoint in due:
-            self._start(self._serve(endpoint, [probing(self._timeout_secs)], probe=endpoint.take(now, Kind.READ)))
+            self._start(self._probe(endpoint, probe=endpoint.take(now, Kind.READ)))
         return next_at
 
     def _start_batch(self, queue: deque[Call], now: float) -> float:
@@ -338,6 +341,14 @@ class RpcEdge:
             raise
         finally:
             endpoint.give_back(kind, probe=probe)
+            self._wake.set()
+
+    async def _probe(self, endpoint: Endpoint, *, probe: bool) -> None:
+        """A question that nobody waits for."""
+        try:
+            await self._exchanges.prove(endpoint, self._timeout_secs, probe=probe)
+        finally:
+            endpoint.give_back(Kind.READ, probe=probe)
             self._wake.set()
 
     def _put_back(self, calls: Sequence[Call]) -> None:

@@ -106,6 +106,7 @@ class Endpoint:
         self.requests = 0
         self.faults = 0
         self.reason = ""
+        self.last_fault = ""
         self.tripped = False
         self.drained = False
         """An operator wants no further request to go there; those under way finish."""
@@ -117,6 +118,8 @@ class Endpoint:
         """The highest block that it has shown."""
         self.unserved: frozenset[str] = frozenset()
         """Methods it has said it does not know."""
+        self.proven_until = 0.0
+        """Until when it need not be asked again which chain it serves."""
         self._secrets = secrets_of(config.url)
         self._spacing_secs = _spacing_secs(config)
         self._on_change = on_change
@@ -188,6 +191,11 @@ class Endpoint:
         self._probing = self.tripped
         return self._probing
 
+    def also(self, now: float) -> None:
+        """One request more goes out in the place of one that was taken."""
+        self.requests += 1
+        self._next_request_at = max(now, self._next_request_at) + self._spacing_secs
+
     def give_back(self, kind: Kind, *, probe: bool) -> None:
         """A request is over, however it went."""
         self._in_flight[kind] -= 1
@@ -217,6 +225,7 @@ class Endpoint:
     def failed(self, now: float, reason: str, *, probe: bool) -> None:
         """It did not answer, or not in a way that can be read."""
         self.faults += 1
+        self.last_fault = self.scrub(reason)[:MAX_REASON]
         self._consecutive += 1
         self._again_at = now + PAUSE_SECS * self._consecutive
         if self.tripped and not probe:
@@ -225,7 +234,7 @@ class Endpoint:
             return
         self._rest_secs = min(max(self._rest_secs * 2, FIRST_REST_SECS), LONGEST_REST_SECS)
         self._rest_until = now + self._rest_secs
-        self.reason = self.scrub(reason)[:MAX_REASON]
+        self.reason, self.proven_until = self.last_fault, 0.0
         if not self.tripped:
             self.tripped = True
             self._on_change(self.name, True, self.reason)

@@ -5,6 +5,7 @@ A call ends with its answer, or with the last endpoint that could not give one; 
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ghostfleet.chain.answers import Answer, unknown_method
@@ -13,14 +14,17 @@ from ghostfleet.chain.calls import (
     EndpointsUnavailable,
     NotServed,
     NotServedHere,
+    Unfit,
     finish_read,
     judge,
     outcome_of,
+    probing,
     send_outcome,
 )
 from ghostfleet.chain.endpoint_set import EndpointSet
 from ghostfleet.chain.endpoints import Endpoint, Kind
 from ghostfleet.chain.passage import Passage
+from ghostfleet.chain.shapes import quantity
 from ghostfleet.chain.transport import Transport, TransportFault
 from ghostfleet.chain.wire import BatchRefused, Fault, encode_calls, read_answers
 from ghostfleet.domain.values import AnswerClass
@@ -29,6 +33,8 @@ MAX_ATTEMPTS = 3
 """Endpoints (or times) a call is tried at before its caller hears of it."""
 GRACE_SECS = 1.0
 """A transport that does not keep to its own time limit is cut off after so much more."""
+PROOF_SECS = 600.0
+"""An endpoint is asked again which chain it serves after so long, and once it has tripped: its address can lead elsewhere now."""
 OF_THE_CALL = frozenset({AnswerClass.REVERTED, AnswerClass.INSUFFICIENT_FUNDS, AnswerClass.MALFORMED})
 """Refusals of a read that every endpoint would give."""
 OnExchange = Callable[[str, Sequence[tuple[str, str]], float], None]
@@ -45,8 +51,41 @@ class Exchanges:
         self._transport = transport
         self._on_exchange = on_exchange
         self._next_id = 0
+        self._chain_id: int | None = None
+
+    def keep_to(self, chain_id: int) -> None:
+        """Nothing is asked of an endpoint, or sent to it, before it has said that it serves this chain."""
+        self._chain_id = chain_id
 
     async def run(
+        self, endpoint: Endpoint, batch: list[Call], *, probe: bool, passage: Passage | None = None
+    ) -> list[Call]:
+        """One batch, at an endpoint that serves the chain. Ends each call that can end, and returns the others."""
+        loop = asyncio.get_running_loop()
+        if self._chain_id is not None and loop.time() >= endpoint.proven_until:
+            if not await self.prove(endpoint, batch[0].timeout_secs, probe=probe):
+                unproven = Fault(endpoint.last_fault or "it did not say which chain it serves", sent=False)
+                for call in batch:
+                    call.attempts += 1
+                return [call for call in batch if not self._settle(endpoint, call, unproven)]
+            probe = False
+            endpoint.also(loop.time())
+        return await self._exchange(endpoint, batch, probe=probe, passage=passage)
+
+    async def prove(self, endpoint: Endpoint, timeout_secs: float, *, probe: bool) -> bool:
+        """Ask an endpoint which chain it serves, and judge it by that. Whether it is ours, as far as that counts."""
+        await self._exchange(endpoint, [probing(timeout_secs, partial(self._ours, endpoint))], probe=probe)
+        return asyncio.get_running_loop().time() < endpoint.proven_until
+
+    def _ours(self, endpoint: Endpoint, answer: Any) -> Any:
+        if self._chain_id is not None:
+            chain_id = quantity(answer)
+            if chain_id != self._chain_id:
+                raise Unfit(f"it serves chain {chain_id}, not {self._chain_id}")
+            endpoint.proven_until = asyncio.get_running_loop().time() + PROOF_SECS
+        return answer
+
+    async def _exchange(
         self, endpoint: Endpoint, batch: list[Call], *, probe: bool, passage: Passage | None = None
     ) -> list[Call]:
         """Write the batch, read the answers, judge the endpoint by them, end each call that can end. Returns the others."""

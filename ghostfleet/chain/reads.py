@@ -37,6 +37,10 @@ class Chain:
     def __init__(self, edge: RpcEdge) -> None:
         self._edge = edge
 
+    def keep_to(self, chain_id: int) -> None:
+        """From now on an endpoint has to say that it serves this chain before it is asked anything else, or sent anything."""
+        self._edge.keep_to(chain_id)
+
     async def chain_id(self) -> int:
         return await self._read("eth_chainId", [], shapes.quantity)
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ghostfleet.chain.edge import Unfit
+from ghostfleet.chain.calls import Unfit
 from ghostfleet.domain.values import Address, BlockRef, Hash, Head, LogEntry, Octets, Receipt
 
 T = TypeVar("T")

@@ -53,6 +53,7 @@ async def checked_chain(expected: int, chain: Chain) -> Hash:
                 raise WrongChain(
                     f"the endpoint serves chain {chain_id}, [chain] chain_id is {expected}: correct one of them"
                 )
+            chain.keep_to(expected)
             return await chain.genesis_hash()
         except (TryAgain, RpcRefused):
             await asyncio.sleep(RETRY_SECS)

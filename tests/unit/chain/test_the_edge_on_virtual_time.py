@@ -19,6 +19,7 @@ from ghostfleet.chain.edge import EndpointsUnavailable, GateClosed, NotServed, R
 from ghostfleet.chain.endpoints import (
     BATCH_AGAIN_SECS,
     FAULTS_TO_TRIP,
+    FIRST_REST_SECS,
     LONGEST_REST_SECS,
     EndpointConfig,
 )
@@ -318,6 +319,70 @@ def test_an_endpoint_that_refuses_its_credential_in_json_trips_like_any_other_th
                 assert await asyncio.gather(*(edge.request("eth_call", []) for _ in range(3))) == ["eth_call"] * 3
             assert not edge.status()[0].healthy
             assert (await edge.send(PLAIN, [RAW])).endpoint == "second"
+
+    virtual_time.run(story())
+
+
+def serving(chain_id: int) -> Any:
+    return answer_each(lambda call: {"result": hex(chain_id) if call["method"] == "eth_chainId" else call["method"]})
+
+
+def test_an_endpoint_is_asked_and_sent_nothing_before_it_has_said_that_it_serves_the_chain() -> None:
+    async def story() -> None:
+        nodes = Nodes(other=serving(4326), ours=serving(6343))
+        async with nodes.edge() as edge:
+            edge.keep_to(6343)
+            for _ in range(FAULTS_TO_TRIP):
+                assert await edge.request("eth_call", []) == "eth_call"
+                assert (await edge.send(PLAIN, [RAW])).endpoint == "ours"
+            assert edge.status()[0].reason == "it serves chain 4326, not 6343"
+            await asyncio.sleep(LONGEST_REST_SECS)
+            assert set(nodes.methods_at("other")) == {"eth_chainId"}
+            assert not edge.status()[0].healthy
+            assert nodes.methods_at("ours").count("eth_chainId") == 1
+            nodes.set("other", serving(6343))
+            await asyncio.sleep(2 * LONGEST_REST_SECS)
+            before = len(nodes.log)
+            assert await edge.request("eth_call", []) == "eth_call"
+            assert [(node, methods) for _, node, methods in nodes.log[before:]] == [("other", ["eth_call"])]
+
+    virtual_time.run(story())
+
+
+@pytest.mark.parametrize("meanwhile", ["a trip", "a long time"])
+def test_an_endpoint_that_has_come_to_serve_another_chain_is_found_out(meanwhile: str) -> None:
+    async def story() -> None:
+        nodes = Nodes(first=serving(6343), second=serving(6343))
+        async with nodes.edge() as edge:
+            edge.keep_to(6343)
+            await edge.request("eth_call", [])
+            if meanwhile == "a trip":
+                nodes.set("first", unreachable)
+                for _ in range(FAULTS_TO_TRIP):
+                    await edge.request("eth_call", [])
+                await asyncio.sleep(FIRST_REST_SECS / 2)
+            else:
+                await asyncio.sleep(exchange.PROOF_SECS)
+            nodes.set("first", serving(4326))
+            before = len(nodes.log)
+            assert await edge.request("eth_call", []) == "eth_call"
+            await asyncio.sleep(FIRST_REST_SECS)
+            asked = [methods for _, node, methods in nodes.log[before:] if node == "first"]
+            assert asked == [["eth_chainId"]]
+            assert edge.status()[0].last_fault == "it serves chain 4326, not 6343"
+
+    virtual_time.run(story())
+
+
+def test_the_rate_holds_for_proofs_too() -> None:
+    async def story() -> None:
+        nodes = Nodes(only=serving(6343))
+        async with nodes.edge(rate=10) as edge:
+            edge.keep_to(6343)
+            for n in range(3):
+                await edge.request("eth_call", [n])
+            assert asyncio.get_running_loop().time() >= 0.3
+        assert edge.status()[0].requests == len(nodes.log) == 4
 
     virtual_time.run(story())
 
