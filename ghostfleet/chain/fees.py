@@ -13,6 +13,9 @@ from ghostfleet.errors import GhostFleetError
 HISTORY_BLOCKS = 5
 BASE_FEE_HEADROOM = 2
 """Times the next base fee: it can grow by an eighth a block, so this outlasts five full blocks."""
+NEWER_BLOCKS = 16
+"""Whoever asks with an older head than the last one has waited for a moment. Further ahead the last one was wrong, or its blocks
+are gone: its fees would stand until the chain has come there."""
 MIN_BUMP_PERCENT = 10.0
 """Nodes refuse a replacement that raises either cap by less."""
 
@@ -66,6 +69,10 @@ def _raised(wei: int, percent: float) -> int:
     return max(-(-wei * (1000 + thousandths) // 1000), wei + 1)
 
 
+def _still_fits(asked: Head, head: Head) -> bool:
+    return asked.hash == head.hash or head.number < asked.number <= head.number + NEWER_BLOCKS
+
+
 class FeeOracle:
     """The current suggestion, under the rules in force: the history is asked for once a head, whoever asks and whatever comes
     of it."""
@@ -78,10 +85,9 @@ class FeeOracle:
         self._asking: asyncio.Future[FeeHistory | None] | None = None
 
     async def suggest(self, head: Head) -> Fees:
-        """Fees as of this head or a newer one. Raises TryAgain when no endpoint tells the fee history."""
+        """Fees as of this head or one a little newer. Raises TryAgain when no endpoint tells the fee history."""
         while True:
-            of = self._of
-            if self._history is not None and of is not None and (of.number > head.number or of.hash == head.hash):
+            if self._history is not None and self._of is not None and _still_fits(self._of, head):
                 return suggest(self._history, self._rules())
             if self._asking is None:
                 return suggest(await self._ask(head), self._rules())

@@ -373,13 +373,13 @@ class Follower:
         await self._world.live.write(decisions.for_wallet(self._name, slot.action_id, [event]))
 
     def _pursuit(self, slot: Pending) -> Pursuit:
-        head = self._world.heads.head
-        block = head.number if head is not None else 0
+        block = head.number if (head := self._world.heads.head) is not None else 0
         pursuit = self._pursuits.get(slot.nonce)
         if pursuit is None:
             pursuit = self._pursuits[slot.nonce] = Pursuit(since_block=block, attempt=slot.newest.number)
         elif pursuit.attempt != slot.newest.number:
             pursuit.renew(slot.newest.number, block)
+        pursuit.chain_is_at(block)
         return pursuit
 
     def _drop(self, nonce: int) -> None:

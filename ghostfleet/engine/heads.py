@@ -43,6 +43,7 @@ class Heads:
         self._known: dict[int, Head] = {}
         self._changed = asyncio.Event()
         self._suspected: BlockRef | None = None
+        self._far: Head | None = None
         self._lower_looks = 0
         self._walking = asyncio.Lock()
         self.generation = 0
@@ -134,7 +135,12 @@ class Heads:
         head = self.head
         if head is None:
             self._accept([new])
-        elif new.number > head.number:
+            return
+        if new.number - head.number > MAX_GAP:
+            await self._far_ahead(new)
+            return
+        self._far = None
+        if new.number > head.number:
             await self._forward(head, new)
         elif self._known.get(new.number, new).hash != new.hash:
             await self._suspect(head, new)
@@ -144,11 +150,6 @@ class Heads:
             self._suspected, self._lower_looks = None, 0
 
     async def _forward(self, head: Head, new: Head) -> None:
-        if new.number - head.number > MAX_GAP:
-            self._known.clear()
-            self._lose_track()
-            self._accept([new])
-            return
         between = await asyncio.gather(*(self._chain.head_at(n) for n in range(head.number + 1, new.number)))
         path = [*between, new]
         parent = head
@@ -164,6 +165,19 @@ class Heads:
             self._accept(fitting)
         else:
             await self._suspect(head, new)
+
+    async def _far_ahead(self, new: Head) -> None:
+        """Too far to walk there: believed when the next look is at a chain that has this block in it."""
+        seen_before, self._far = self._far, new
+        if seen_before is None or new.number < seen_before.number:
+            return
+        if new.hash != seen_before.hash:
+            again = await self._chain.head_at(seen_before.number)
+            if again is None or again.hash != seen_before.hash:
+                return
+        self._known.clear()
+        self._lose_track()
+        self._accept([new])
 
     async def _lower(self, head: Head, new: Head) -> None:
         """The same chain, but shorter: a lagging node, or blocks were taken back."""
@@ -220,7 +234,7 @@ class Heads:
         for block in blocks:
             self._remember(block)
         self.head = self._known[blocks[-1].number]
-        self._suspected, self._lower_looks = None, 0
+        self._suspected, self._far, self._lower_looks = None, None, 0
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 

@@ -38,6 +38,11 @@ class Pursuit:
         self.sent, self.refused, self.refused_by, self.unknown_answers = False, None, "", 0
         self.retry_secs = self.retry_at = 0.0
 
+    def chain_is_at(self, block: int) -> None:
+        """Blocks are counted from here on where the chain has become shorter: those that are gone are not waited for again."""
+        self.since_block = min(self.since_block, block)
+        self.untraced_since_block = min(self.untraced_since_block, block)
+
     def untraced(self, block: int) -> None:
         """The nonce is used, and no node shows by which transaction: once more, or for the first time."""
         if not self.untraced_looks:

@@ -138,6 +138,8 @@ class SimulatedChain:
         self.containing: dict[Hash, list[Block]] = {}
         """Every block, canonical or not, that holds a transaction."""
         self.by_hash: dict[Hash, Block] = {}
+        self.highest = 0
+        """The highest block there ever was."""
         self.stalled = False
         self.transfer_gas = TRANSFER_GAS
         """What a plain transfer takes; a node refuses any transaction with less."""
@@ -312,6 +314,7 @@ class SimulatedChain:
 
     def _add(self, block: Block) -> None:
         self.blocks.append(block)
+        self.highest = max(self.highest, block.number)
         self.by_hash[block.hash] = block
         for it in block.done:
             self.containing.setdefault(it.tx.hash, []).append(block)

@@ -268,7 +268,9 @@ def reorganisations(simulation: "Simulation", random: Random) -> None:
 
     def strike() -> None:
         depth = random.choice((1, 1, 2, 3, 5, 10, settings.MAX_REORGANISATION))
-        simulation.chain.reorganise(min(depth, simulation.chain.head.number - 1))
+        chain = simulation.chain
+        lost = chain.highest - chain.head.number  # two in a row, while the chain is shorter, go no deeper together
+        chain.reorganise(min(depth, chain.head.number - 1, settings.MAX_REORGANISATION - lost))
 
     _often(simulation, random, 30.0, strike)
 

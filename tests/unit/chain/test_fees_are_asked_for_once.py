@@ -50,6 +50,17 @@ def test_lanes_with_one_head_share_one_question_and_an_older_head_asks_none() ->
     virtual_time.run(story())
 
 
+def test_a_head_far_ahead_that_was_none_does_not_keep_its_fees_in_force() -> None:
+    """One endpoint's word is enough for a head far ahead (heads.py); the next look takes it back."""
+
+    async def story() -> None:
+        oracle = FeeOracle(Source(), lambda: FeeRules(cap_wei=1000))
+        assert await oracle.suggest(head(200)) == Fees(21, 1)
+        assert await oracle.suggest(head(5)) == Fees(41, 1)
+
+    virtual_time.run(story())
+
+
 def test_a_failure_is_heard_by_all_at_once_and_the_next_question_is_asked_anew() -> None:
     async def story() -> None:
         source = Source()

@@ -164,9 +164,29 @@ async def test_after_a_long_silence_older_blocks_are_asked_for_again(seen: list[
     await look(heads, node)
     node.chain = branch("a", 3 + heads_.MAX_GAP + 10)
     await look(heads, node)
+    node.chain = branch("a", len(node.chain) + 1, node.chain)
+    await look(heads, node)
     assert heads.head == node.chain[-1]
     assert await heads.canonical(BlockRef(2, node.chain[2].hash)) is True
     assert 2 in node.asked
+
+
+async def test_a_head_far_ahead_that_one_answer_names_is_none(seen: list[ChainReorganised]):
+    """It would make everything final that is in the chain, and each slot that is opened at it young for ever."""
+    node, other = Node(branch("a", 8)), Node(branch("b", 300))
+    heads = watching(node, seen)
+    await look(heads, node)
+    for odd in (other, other, Node(branch("c", 400))):
+        await look(heads, odd)
+        assert heads.head == node.chain[7]
+        await look(heads, node)
+    node.chain = branch("a", 200, node.chain)
+    await look(heads, other)
+    await look(heads, node)
+    assert heads.head == branch("a", 8)[7], "lower than what was seen first, and another chain's"
+    await look(heads, node)
+    assert heads.head == node.chain[199]
+    assert seen == []
 
 
 class SlowNode(Node):
