@@ -32,7 +32,8 @@ class Fault(Exception):
 
 
 class BatchRefused(Exception):
-    """The endpoint takes no batches, or (`too_large`) none of this size; none of its calls was carried out."""
+    """The endpoint takes no batches, or (`too_large`) none of this size. What it did with the calls nobody knows: they are made
+    again one by one, and a send is the same bytes."""
 
     def __init__(self, *, too_large: bool) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ def read_answers(response: Response, first: int, count: int) -> list[Any]:
     """Results, `Answer`s or MISSING, in the order of the calls, matched by id. Raises Fault or BatchRefused."""
     document = _document(response.body)
     if count > 1:
-        _check_batch(document, response)
+        _check_batch(document, response, range(first, first + count))
     entries = document if isinstance(document, list) else [document]
     answers: list[Any] = [MISSING] * count
     for entry in entries:
@@ -111,13 +112,17 @@ def _document(body: bytes) -> Any:
         sys.setrecursionlimit(limit)
 
 
-def _check_batch(document: Any, response: Response) -> None:
+def _check_batch(document: Any, response: Response, ids: range) -> None:
     """Raise where one answer was given to a whole batch: a rate limit, a refusal of batches, or a fault."""
     if isinstance(document, list) and len(document) == 1 and isinstance(document[0], dict):
         document = document[0] if document[0].get("id") is None else document
     if isinstance(document, list):
         return
     if not isinstance(document, dict) or document.get("error") is None:
+        if isinstance(document, dict) and type(document.get("id")) is int and document["id"] in ids:
+            raise BatchRefused(
+                too_large=False
+            )  # it sees one call where there are many: asked one by one, it answers all
         if response.status in REFUSED_STATUS:
             raise BatchRefused(too_large=response.status == 413)
         raise _http_fault(response)

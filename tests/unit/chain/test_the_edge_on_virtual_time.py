@@ -217,11 +217,23 @@ def test_retry_after_is_honoured_to_the_second(headers: dict[str, str], secs: fl
     virtual_time.run(story())
 
 
-def test_rate_limits_without_a_time_are_waited_out_longer_each_time() -> None:
+@pytest.mark.parametrize(
+    "limited",
+    [
+        error(-32005, "limit exceeded"),
+        lambda _calls: respond({"message": "limit exceeded"}, 429, retry_after="0"),
+        lambda _calls: respond(
+            {}, 429, retry_after="Wed, 21 Oct 2026 07:28:00 GMT", date="Wed, 21 Oct 2026 07:28:09 GMT"
+        ),
+        lambda _calls: respond({}, 429, retry_after="soon"),
+    ],
+    ids=["no time", "no seconds", "a time that is over", "no number"],
+)
+def test_rate_limits_without_a_time_are_waited_out_longer_each_time(limited: Any) -> None:
     async def story() -> None:
-        nodes = Nodes(only=error(-32005, "limit exceeded"))
+        nodes = Nodes(only=limited)
         async with nodes.edge() as edge:
-            with pytest.raises(EndpointsUnavailable, match="limit exceeded"):
+            with pytest.raises(EndpointsUnavailable, match=r"limit exceeded|HTTP 429"):
                 await edge.request("eth_call", [])
         assert [at for at, _, _ in nodes.log] == [0, 0.5, 1.5]
 
@@ -430,6 +442,20 @@ def test_a_server_that_answers_batches_with_a_page_is_asked_one_by_one(status: i
 
         async with Nodes(only=behave).edge() as edge:
             assert await asyncio.gather(*(edge.send(PLAIN, [n]) for n in range(3))) == [SendOutcome("only", PLAIN)] * 3
+
+    virtual_time.run(story())
+
+
+def test_a_server_that_answers_only_one_call_of_a_batch_and_no_list_is_asked_one_by_one() -> None:
+    async def story() -> None:
+        nodes = Nodes(
+            only=lambda calls: respond({"jsonrpc": "2.0", "id": calls[0]["id"], "result": calls[0]["method"]})
+        )
+        async with nodes.edge() as edge:
+            for _ in range(2):
+                assert await asyncio.gather(*(edge.request("eth_call", [n]) for n in range(20))) == ["eth_call"] * 20
+            assert edge.status()[0].faults == 0
+        assert sum(len(methods) > 1 for _, _, methods in nodes.log) == 1, "and that is remembered"
 
     virtual_time.run(story())
 
