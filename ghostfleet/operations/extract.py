@@ -6,6 +6,8 @@ killed between any two steps and goes on by being asked again.
 
 from collections.abc import Iterator
 
+import msgspec
+
 from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.chain.fees import one_price
 from ghostfleet.domain.operating import OPERATIONS_PLUGIN
@@ -58,10 +60,11 @@ class ExtractDuty:
         awaited = blocked or found.coming  # whoever has given its last coin away cannot fetch what comes later
         if awaited and self._wait:
             return Later(LOOK_AGAIN_SECS, awaited)
-        sweep = await self._native_sweep(operation, wallet, found)
-        if sweep is not None:
-            return Do((sweep,), needs_the_key=False)
-        return Done({wallet.id: _result(operation, wallet, found)})
+        step = next_step(operation, f"{wallet.id}/{SWEEP}")
+        sweep = await self._native_sweep(wallet, found, step or "")
+        if sweep is not None and step is not None:
+            return sweep
+        return Done({wallet.id: _result(operation, wallet, found, native_stays=sweep is not None)})
 
     async def _withdrawal(
         self, operation: Operation, wallet: Wallet, found: Holdings, action: Action
@@ -109,38 +112,46 @@ class ExtractDuty:
                     observation={"holds": {asset: str(held) for asset, held in found.tokens.items()}},
                 )
 
-    async def _native_sweep(self, operation: Operation, wallet: Wallet, found: Holdings) -> Errand | None:
-        """All that is left but the fee, to the wei: both caps are the same, so that nothing of the fee comes back."""
-        step = next_step(operation, f"{wallet.id}/{SWEEP}")
-        if step is None or found.native_wei == 0:
-            return None
-        gas = await gas_exactly(self._world, wallet, self._to)
+    async def _native_sweep(self, wallet: Wallet, found: Holdings, step: str) -> Do | Refuse | None:
+        """All that is left but the fee, to the wei: both caps are the same, so that nothing of the fee comes back. None where
+        what is left does not pay for being moved."""
         fees = await self._world.fees.suggest(await self._world.heads.first())
+        most_wei = found.native_wei - self._world.chain_rules.transfer_gas * fees.max_fee_wei
+        if most_wei <= 0:
+            return None
+        try:
+            gas = await gas_exactly(self._world, wallet, Call(to=self._to, value_wei=most_wei))
+        except RpcRefused as refused:  # whoever gets it is a contract that does not want it
+            errand = self._sweep(found, step, most_wei)
+            return Refuse(errand, refused.answer.cls, revert_reason(refused, {}))
         value_wei = found.native_wei - gas * fees.max_fee_wei
         if value_wei <= 0:
             return None
+        errand = msgspec.structs.replace(self._sweep(found, step, value_wei, gas), fees=one_price(fees))
+        return Do((errand,), needs_the_key=False)
+
+    def _sweep(self, found: Holdings, step: str, value_wei: int, gas: int | None = None) -> Errand:
         action = Action(
             kind=SWEEP,
             call=Call(to=self._to, value_wei=value_wei),
             params={"asset": NATIVE, "amount": value_wei, "to": str(self._to)},
             gas=gas,
         )
-        return Errand(
-            step=step,
-            plugin=OPERATIONS_PLUGIN,
-            action=action,
-            observation={"native_wei": found.native_wei},
-            fees=one_price(fees),
-        )
+        observation: JsonObject = {"native_wei": found.native_wei}
+        return Errand(step=step, plugin=OPERATIONS_PLUGIN, action=action, observation=observation)
 
 
-async def gas_exactly(world: World, wallet: Wallet, to: Address) -> int:
-    """What a transfer of native coin takes, without a margin: a margin would be left behind."""
+async def gas_exactly(world: World, wallet: Wallet, sweep: Call) -> int:
+    """What it takes to move so much, without a margin: a margin would be left behind. A contract may do more with coin than
+    without (a vault writes down who paid, a forwarder passes it on), so it is asked about with the coin in it. Raises RpcRefused
+    where the receiver does not take it."""
     if world.chain_rules.gas_limit_override is not None:
         return world.chain_rules.gas_limit_override
     try:
-        return await world.chain.estimate_gas(wallet.address, Call(to=to))
-    except RpcRefused:
+        return await world.chain.estimate_gas(wallet.address, sweep)
+    except RpcRefused as refused:
+        if refused.answer.cls is AnswerClass.REVERTED:
+            raise
         return await gas_for(world, wallet, Call(to=wallet.address))
 
 
@@ -166,8 +177,9 @@ def next_step(operation: Operation, base: str, *, most: int = MAX_TRIES) -> str 
     return name
 
 
-def _result(operation: Operation, wallet: Wallet, found: Holdings) -> JsonObject:
-    """The wallet's line: before, moved, what arrived, fees, left, and what was left behind and why."""
+def _result(operation: Operation, wallet: Wallet, found: Holdings, *, native_stays: bool) -> JsonObject:
+    """The wallet's line: before, moved, what arrived, fees, left, and what was left behind and why. `native_stays` says whether
+    native coin is left that is worth moving: dust leaves a wallet as empty as it can be."""
     steps = [step for step in operation.steps.values() if step.wallet == wallet.id]
     plan = operation.plans.get(wallet.id, {})
     failed = [f"{step.kind}: {step.reason}" for step in steps if step.state == "failed"]
@@ -179,7 +191,7 @@ def _result(operation: Operation, wallet: Wallet, found: Holdings) -> JsonObject
         "fees_wei": str(sum(step.fee_wei + step.spent_wei for step in steps)),
         "left": {asset: str(amount) for asset, amount in left.items()},
         "remarks": list(dict.fromkeys([*found.remarks, *failed])),
-        "empty": not found.way_out and not any(found.tokens.values()),
+        "empty": not found.way_out and not any(found.tokens.values()) and not native_stays,
     }
 
 
