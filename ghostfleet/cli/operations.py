@@ -25,6 +25,10 @@ from ghostfleet.plugins.api import Token
 LOOK_SECS = 0.5
 FUNDER_PASSWORD_VARIABLE = "GHOST_FLEET_FUNDER_PASSWORD"  # noqa: S105 - a name
 
+SAME_AGAIN = "run the same command again"
+PAY_THESE = "the same command pays nobody any more: pay what is missing, to these wallets only, with --again NAME"
+"""After a funding that is done: all of it under another name would pay the others twice."""
+
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before money moves.")]
 PlanOption = Annotated[
     bool, typer.Option("--plan", help="Show what would be done, with amounts and costs; do nothing.")
@@ -35,7 +39,7 @@ app = typer.Typer(help="Operations that are open: what they do, and an end to th
 
 
 class NotDone(GhostFleetError):
-    """The operation ended, and something is not as it was asked for: the table says what. Run the same command again."""
+    """The operation ended, and something is not as it was asked for: the table says what, and the message what to do."""
 
 
 class Suspended(GhostFleetError):
@@ -119,7 +123,7 @@ def fund(
     with door(context, way) as service:
         ended = carried_out(service, body, key, quiet=as_json)
     problems = tables.not_funded(ended, wanted)
-    _show_end(tables.funding_end(ended, tokens), ended, problems, as_json=as_json)
+    _show_end(tables.funding_end(ended, tokens), ended, problems, as_json=as_json, remedy=PAY_THESE)
 
 
 @app.command("list")
@@ -220,16 +224,16 @@ def _show_plan(shown: tables.Shown, document: Mapping[str, Any], *, as_json: boo
     tables.print_shown(shown, to_stderr=False)
 
 
-def _show_end(shown: tables.Shown, ended: Mapping[str, Any], problems: list[str], *, as_json: bool) -> None:
+def _show_end(
+    shown: tables.Shown, ended: Mapping[str, Any], problems: list[str], *, as_json: bool, remedy: str = SAME_AGAIN
+) -> None:
     if as_json:
         print_json({**ended, "problems": problems})
     else:
         tables.print_shown(shown, to_stderr=False)
         print_line("checked against the chain: " + ("it is so" if not problems else "; ".join(problems)))
     if problems:
-        raise NotDone(
-            f"{len(problems)} wallets are not as they should be: the table says which; run the same command again"
-        )
+        raise NotDone(f"{len(problems)} wallets are not as they should be: the table says which; {remedy}")
 
 
 def _tokens_as_far_as_known(context: typer.Context) -> dict[str, Token]:

@@ -3,14 +3,19 @@
 What is to arrive is what was asked for: a token that takes a tax on the way is sent as much more.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
+from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.domain.operating import OPERATIONS_PLUGIN
 from ghostfleet.domain.operation import MAX_TRIES, NATIVE, Operation
 from ghostfleet.domain.values import Address, Call, JsonObject
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.duties import MAX_ERRANDS_AT_ONCE, Do, Done, Errand, Later, Wish
+from ghostfleet.engine.signing import estimate_gas
 from ghostfleet.engine.world import World
 from ghostfleet.operations.duty import under_way
 from ghostfleet.operations.extract import PLAN_SECS, moved, token_transfer
@@ -20,6 +25,8 @@ from ghostfleet.plugins.api import Action, Plugin
 FUND = "fund"
 POOR_SECS = 5.0
 """A funder without means is looked at again so soon."""
+REFUSED_SECS = 15.0
+"""Where all that is left to pay is refused, the chain is asked about each of them again so soon."""
 
 
 class FundDuty:
@@ -35,6 +42,9 @@ class FundDuty:
         operation = under_way(self._world, self.operation_id)
         if wallet.id not in operation.plans:
             return Later(PLAN_SECS, "what the funder holds is being read")
+        gone = next((it for it in operation.params["tokens"] if it not in tokens_of(self._world.plugins)), "")
+        if gone:
+            return Later(POOR_SECS, f"the settings name no token {gone} any more")
         owed = [it for it in transfers(operation.params, self._world.plugins) if _open(operation, it.step)]
         if not owed:
             found = await look(self._world, wallet)
@@ -43,7 +53,31 @@ class FundDuty:
         missing = await self._missing(wallet, owed)
         if missing:
             return Later(POOR_SECS, missing)
-        return Do(tuple(owed[:MAX_ERRANDS_AT_ONCE]))
+        ready = [it for it in owed if not _may_land_after_all(operation, wallet, it.step)]
+        if not ready:
+            return Later(POOR_SECS, f"{owed[0].step} failed in a block that is not final yet")
+        accepted, refused = await self._accepted(wallet, ready)
+        return Do(tuple(accepted)) if accepted else Later(REFUSED_SECS, refused)
+
+    async def _accepted(self, wallet: Wallet, owed: list[Errand]) -> tuple[list[Errand], str]:
+        """Those that the chain would carry out now, with their gas, as many as go at once; or what it says of the first one.
+        Whoever cannot be paid (a contract that takes no coin, an address that a token has locked) keeps nobody else waiting."""
+        refusals: list[str] = []
+
+        async def with_gas(errand: Errand) -> Errand | None:
+            try:
+                gas = await estimate_gas(self._world, wallet, errand.action)
+            except RpcRefused as refused:
+                refusals.append(f"the chain refuses {errand.step} now: {refused}")
+                return None
+            return replace(errand, action=replace(errand.action, gas=gas))
+
+        for start in range(0, len(owed), MAX_ERRANDS_AT_ONCE):
+            some = owed[start : start + MAX_ERRANDS_AT_ONCE]
+            accepted = [it for it in await asyncio.gather(*(with_gas(it) for it in some)) if it is not None]
+            if accepted:
+                return accepted, ""
+        return [], refusals[0]
 
     async def _missing(self, wallet: Wallet, owed: list[Errand]) -> str:
         """What the funder lacks for all that is still owed, in words; fees are looked at when it is sent."""
@@ -71,6 +105,8 @@ def transfers(params: JsonObject, plugins: Mapping[str, Plugin[Any]]) -> Iterato
             action = Action(kind=FUND, call=Call(to=to, value_wei=native_wei), params=details)
             yield _errand(f"{target}/{NATIVE}", action)
         for symbol, arriving in params["tokens"].items():
+            if not int(arriving):
+                continue
             token = tokens[symbol]
             action = token_transfer(token, symbol, to, token.sent_for(int(arriving)), FUND)
             yield _errand(f"{target}/{symbol}", action)
@@ -83,6 +119,13 @@ def _errand(step: str, action: Action) -> Errand:
 def _open(operation: Operation, step: str) -> bool:
     tried = operation.steps.get(step)
     return tried is None or (tried.state == "failed" and tried.tries < MAX_TRIES)
+
+
+def _may_land_after_all(operation: Operation, wallet: Wallet, step: str) -> bool:
+    """Whether its latest try failed in a block that may still be replaced: by one in which it succeeds, and then a further try
+    would have paid twice."""
+    tried = operation.steps.get(step)
+    return tried is not None and any(slot.action_id == tried.action_id for slot in wallet.slots)
 
 
 def _results(operation: Operation, funder: Wallet, left: JsonObject) -> dict[str, JsonObject]:

@@ -41,7 +41,7 @@ class Wishes:
         self._asked: list[Extraction | Funding] = []
         self._payments = self._gifts = 0
         self._paid_for: set[tuple[str, int]] = set()
-        """Wallets and nonces of sweeps that got gas money."""
+        """Wallets and nonces of steps that got gas money."""
         self._last: list[Extraction | Funding] = []
         """Those of the quiet time which have not begun yet."""
 
@@ -126,22 +126,26 @@ class Wishes:
         calm = simulation.universe.now - (simulation.quiet_since or 0.0) > CALM_SECS
         for wish in self._last[:1] if calm else ():
             simulation.ask("same", str(self._asked.index(wish)))
-        self._pay_for_sweeps()
+        self._pay_for_steps()
         if not open_ and not self._last:
             self._empty()
             self.help_the_poor()
 
-    def _pay_for_sweeps(self) -> None:
-        """Who reads that a sweep cannot pay for its gas sends some, once: an earlier sweep may have taken all there was."""
+    def _pay_for_steps(self) -> None:
+        """Who reads that a step cannot pay for its gas sends some, once: an earlier sweep, sent again after a reorganisation, may
+        have taken all there was."""
         simulation = self._simulation
-        sweeping = {
-            name: wallet.pending[0].nonce
+        open_ = {
+            name: wallet.pending[0]
             for name, wallet in simulation.promises.shadow.wallets.items()
-            if wallet.pending and wallet.pending[0].sweeps and (name, wallet.pending[0].nonce) not in self._paid_for
+            if wallet.pending and (name, wallet.pending[0].nonce) not in self._paid_for
         }
+        sweeping = [name for name, slot in open_.items() if slot.sweeps]
         poor = {name for name, error in simulation.errors_of(sweeping) if "that a sweep has left" in error.message}
-        for name in sorted(poor):
-            self._paid_for.add((name, sweeping[name]))
+        wallets = simulation.promises.shadow.wallets
+        poor |= {name for name, it in open_.items() if it.operation and wallets[name].parked_until_wei is not None}
+        for name in sorted(poor & set(settings.ADDRESSES)):
+            self._paid_for.add((name, open_[name].nonce))
             self._give(settings.ADDRESSES[name])
 
     def _give(self, address: Address) -> None:

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from ghostfleet.cli.main import app
 from ghostfleet.cli.operation_shown import TABLES, table_of
+from ghostfleet.cli.operations import PAY_THESE, NotDone, _show_end
 from ghostfleet.http.operations import _PARTS
 
 ADDRESS, SAFE = "0x" + "11" * 20, "0x" + "22" * 20
@@ -107,3 +108,13 @@ def test_a_kind_of_a_newer_release_is_told_as_it_comes(show: Any) -> None:
 
 def test_json_is_the_services_answer(show: Any) -> None:
     assert '"kind":"extract"' in show(document("extract"), "--json")
+
+
+@pytest.mark.parametrize(
+    ("asked", "remedy"),
+    [({}, "run the same command again"), ({"remedy": PAY_THESE}, "to these wallets only, with --again NAME")],
+)
+def test_what_did_not_come_out_as_it_was_asked_for_says_what_to_do(asked: dict[str, str], remedy: str) -> None:
+    """The same funding again pays nobody, for it is done: that was the advice."""
+    with pytest.raises(NotDone, match=remedy):
+        _show_end(table_of(document("fund"), {}), document("fund"), ["wallet-001: 0 of 1 DATA"], as_json=False, **asked)  # type: ignore[arg-type]

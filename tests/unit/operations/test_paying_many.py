@@ -1,0 +1,137 @@
+"""A funder pays each target once, whatever the chain takes back, and whoever cannot be paid keeps nobody else waiting."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from ghostfleet.chain.answers import sort_error
+from ghostfleet.chain.edge import RpcRefused
+from ghostfleet.domain import events as ev
+from ghostfleet.domain.decisions import Refused
+from ghostfleet.domain.values import Address, Call, JsonObject
+from ghostfleet.engine.duties import Later
+from ghostfleet.engine.errands import run_errands
+from ghostfleet.operations.fund import FundDuty, transfers
+from ghostfleet.plugins.api import Token
+from tests.unit.chain import virtual_time
+from tests.unit.engine.follow_stage import FINALITY_BLOCKS, GAS, Stage, operation_started, stage
+from tests.unit.operations.test_what_cannot_be_read import Protocol
+
+SHUT, *OPEN = (Address(bytes(19) + bytes([number])) for number in (1, 2, 3))
+DATA = Token(symbol="DATA", address=Address(b"\x0d" * 20))
+
+
+def params(*targets: Address, **tokens: str) -> JsonObject:
+    named = {f"t{to[-1]}": str(to) for to in targets}
+    return {"targets": named, "native_wei": "1000", "tokens": tokens, "destinations": list(named.values())}
+
+
+@asynccontextmanager
+async def funding(wanted: JsonObject) -> AsyncIterator[tuple[Stage, FundDuty]]:
+    """Asked for and planned; its funder has a lane that does nothing else."""
+    async with stage() as on:
+
+        async def estimate_gas(sender: Address, call: Call) -> int:
+            if call.to == SHUT:
+                raise RpcRefused(sort_error(3, "execution reverted: no thanks"))
+            return GAS
+
+        on.node.estimate_gas = estimate_gas  # type: ignore[method-assign]
+        planned = ev.OperationWalletPlanned(operation_id="fund-1", wallet="w", plan={})
+        await on.fleet(operation_started("fund", wanted), planned)
+        duty = FundDuty("fund-1", on.world)
+
+        async def lane() -> None:
+            while True:
+                await on.follower.follow()
+                try:
+                    outcome = await run_errands(on.world, "w", duty)
+                except Refused:  # it is done
+                    await asyncio.sleep(1)
+                    continue
+                for nonce in outcome.opened:
+                    await on.follower.broadcast_new(nonce)
+                await asyncio.sleep(outcome.wait_secs)
+
+        running = asyncio.create_task(lane())
+        await asyncio.sleep(0.1)
+        try:
+            yield on, duty
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+
+def test_what_failed_in_a_block_that_may_be_replaced_is_not_paid_a_second_time_before_that_is_final() -> None:
+    """It was paid again at once, and then another block had the first one succeed."""
+
+    async def story() -> None:
+        async with funding(params(OPEN[0])) as (on, duty):
+            on.node.succeeds = False
+            await on.blocks(1)
+            on.node.succeeds = True
+            await on.blocks(3)
+            (first,) = [it for it in on.told if isinstance(it, ev.TransactionSigned)]
+            assert "ActionFailed" in on.kinds
+            assert duty.waiting == "t2/native failed in a block that is not final yet"
+            on.node.take_back(4)
+            on.node.grow(1, "b")
+            on.node.include(first)
+            await on.blocks(FINALITY_BLOCKS + 10, "b")
+            assert [sent.nonce for sent in on.node.sent] == [0], "the other block has it, and nothing else was sent"
+            assert on.kinds[-1] == "TransactionFinal"
+            assert "OperationWalletDone" in on.kinds
+
+    virtual_time.run(story())
+
+
+def test_what_failed_for_good_is_tried_again() -> None:
+    async def story() -> None:
+        async with funding(params(OPEN[0])) as (on, _):
+            on.node.succeeds = False
+            await on.blocks(1)
+            on.node.succeeds = True
+            await on.blocks(FINALITY_BLOCKS + 10)
+            assert [(sent.nonce, sent.call.to) for sent in on.node.sent] == [(0, OPEN[0]), (1, OPEN[0])]
+            assert "OperationWalletDone" in on.kinds
+
+    virtual_time.run(story())
+
+
+def test_one_that_takes_no_coin_keeps_nobody_else_waiting_and_is_named() -> None:
+    async def story() -> None:
+        async with funding(params(SHUT, *OPEN)) as (on, duty):
+            await on.blocks(3)
+            assert [sent.call.to for sent in on.node.sent] == OPEN
+            assert duty.waiting == "the chain refuses t1/native now: reverted: execution reverted: no thanks"
+            assert "OperationWalletDone" not in on.kinds, "somebody may open it, or give the funding up"
+
+    virtual_time.run(story())
+
+
+def test_hundreds_that_are_refused_keep_nobody_else_waiting() -> None:
+    async def story() -> None:
+        wanted = params(OPEN[0])
+        wanted["targets"] = {**{f"shut{number}": str(SHUT) for number in range(250)}, **wanted["targets"]}
+        async with funding(wanted) as (on, _):
+            await on.blocks(2)
+            assert [sent.call.to for sent in on.node.sent] == [OPEN[0]]
+
+    virtual_time.run(story())
+
+
+def test_a_token_that_the_settings_have_lost_is_said() -> None:
+    """It was a defect of the lane, again and again, of which the operation said nothing."""
+
+    async def story() -> None:
+        async with funding(params(OPEN[0], DATA="5")) as (on, duty):
+            wish = await duty.next(on.wallet)
+            assert isinstance(wish, Later)
+            assert wish.why == "the settings name no token DATA any more"
+
+    virtual_time.run(story())
+
+
+def test_nothing_of_a_token_is_not_sent() -> None:
+    steps = [it.step for it in transfers(params(OPEN[0], DATA="0"), {"t": Protocol("", [DATA])})]
+    assert steps == ["t2/native"]
