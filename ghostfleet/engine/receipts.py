@@ -10,6 +10,7 @@ from ghostfleet.engine.judgement import decoded, judged
 from ghostfleet.engine.trouble import revert_reason
 from ghostfleet.engine.world import World
 from ghostfleet.errors import TryAgain
+from ghostfleet.plugins.tokens import transfer_in
 
 MAX_LOGS = 32
 """Decoded logs kept with a mined transaction; a plugin's calls make a handful."""
@@ -29,7 +30,7 @@ async def mined_event(world: World, wallet: Wallet, slot: Pending, receipt: Rece
         gas_used=receipt.gas_used,
         gas_price_wei=receipt.gas_price_wei,
         revert_reason=reason,
-        logs=await _decoded_logs(world, wallet, receipt),
+        logs=await _decoded_logs(world, wallet, slot, attempt, receipt),
     )
 
 
@@ -44,12 +45,20 @@ async def counts(world: World, wallet: Wallet, slot: Pending, reason: str) -> bo
     return plugin is None or (await judged(world, wallet.id, plugin, slot.kind, reason)).counts
 
 
-async def _decoded_logs(world: World, wallet: Wallet, receipt: Receipt) -> tuple[JsonObject, ...]:
+async def _decoded_logs(
+    world: World, wallet: Wallet, slot: Pending, attempt: Attempt, receipt: Receipt
+) -> tuple[JsonObject, ...]:
     own = world.plugins.get(wallet.plugin)
     plugins = (
         [own] if own is not None else list(world.plugins.values())
     )  # a funder has none, and moves all their tokens
-    return await decoded(world, wallet.id, plugins, receipt.logs[:MAX_LOGS])
+    logs = await decoded(world, wallet.id, plugins, receipt.logs[:MAX_LOGS])
+    if not slot.operation or any(log.get("event") == "Transfer" for log in logs):
+        return logs
+    # an operation moves tokens that the wallet's own plugin knows nothing of, and what arrived is what the token says
+    moved, _ = transactions.decode(attempt.raw)
+    transfers = (transfer_in(entry, moved.call.to) for entry in receipt.logs[:MAX_LOGS])
+    return (*logs, *(it for it in transfers if it is not None))
 
 
 async def _why_reverted(world: World, wallet: Wallet, attempt: Attempt, receipt: Receipt) -> str:

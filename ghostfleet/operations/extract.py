@@ -104,7 +104,7 @@ class ExtractDuty:
         tokens = tokens_of(self._world.plugins)
         for symbol, amount in found.tokens.items():
             step = next_step(operation, f"{wallet.id}/{SWEEP_TOKEN} {symbol}", most=MAX_SWEEPS)
-            if amount > 0 and step is not None:
+            if amount > 0 and step is not None and not moves_nothing(operation, wallet.id, symbol, amount):
                 yield Errand(
                     step=step,
                     plugin=OPERATIONS_PLUGIN,
@@ -177,12 +177,26 @@ def next_step(operation: Operation, base: str, *, most: int = MAX_TRIES) -> str 
     return name
 
 
+def moves_nothing(operation: Operation, wallet: str, symbol: str, held: int) -> bool:
+    """Whether the wallet's newest sweep of this token went through, nothing arrived, and all of it is still there: some tokens
+    answer "false" where others revert, and a further sweep would cost as much and move as little."""
+    base = f"{wallet}/{SWEEP_TOKEN} {symbol}"
+    sweeps = [step for name, step in operation.steps.items() if name == base or name.startswith(f"{base} #")]
+    newest = sweeps[-1] if sweeps else None
+    return newest is not None and newest.state == "done" and not newest.received and 0 < newest.amount <= held
+
+
 def _result(operation: Operation, wallet: Wallet, found: Holdings, *, native_stays: bool) -> JsonObject:
     """The wallet's line: before, moved, what arrived, fees, left, and what was left behind and why. `native_stays` says whether
     native coin is left that is worth moving: dust leaves a wallet as empty as it can be."""
     steps = [step for step in operation.steps.values() if step.wallet == wallet.id]
     plan = operation.plans.get(wallet.id, {})
     failed = [f"{step.kind}: {step.reason}" for step in steps if step.state == "failed"]
+    false = [
+        f"{symbol}: its transfer goes through and moves nothing"
+        for symbol, held in found.tokens.items()
+        if held and moves_nothing(operation, wallet.id, symbol, held)
+    ]
     left = {NATIVE: found.native_wei, **found.tokens}
     return {
         "address": str(wallet.address),
@@ -190,7 +204,7 @@ def _result(operation: Operation, wallet: Wallet, found: Holdings, *, native_sta
         "moved": moved(steps),
         "fees_wei": str(sum(step.fee_wei + step.spent_wei for step in steps)),
         "left": {asset: str(amount) for asset, amount in left.items()},
-        "remarks": list(dict.fromkeys([*found.remarks, *failed])),
+        "remarks": list(dict.fromkeys([*found.remarks, *failed, *false])),
         "empty": not found.way_out and not any(found.tokens.values()) and not native_stays,
     }
 

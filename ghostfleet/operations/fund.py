@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.domain.operating import OPERATIONS_PLUGIN
-from ghostfleet.domain.operation import MAX_TRIES, NATIVE, Operation
+from ghostfleet.domain.operation import MAX_TRIES, NATIVE, Operation, Step
 from ghostfleet.domain.values import Address, Call, JsonObject
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.duties import MAX_ERRANDS_AT_ONCE, Do, Done, Errand, Later, Wish
@@ -128,6 +128,13 @@ def _may_land_after_all(operation: Operation, wallet: Wallet, step: str) -> bool
     return tried is not None and any(slot.action_id == tried.action_id for slot in wallet.slots)
 
 
+def _why_missing(step: Step) -> str:
+    """Why nothing of it arrived; empty where something did."""
+    if step.state == "failed":
+        return step.reason
+    return "" if step.received or not step.amount else "its transfer went through and nothing arrived"
+
+
 def _results(operation: Operation, funder: Wallet, left: JsonObject) -> dict[str, JsonObject]:
     """A line for each target, and one of the funder."""
     lines: dict[str, JsonObject] = {}
@@ -137,7 +144,7 @@ def _results(operation: Operation, funder: Wallet, left: JsonObject) -> dict[str
             "address": address,
             "moved": moved(steps),
             "fees_wei": str(sum(step.fee_wei + step.spent_wei for step in steps)),
-            "remarks": [f"{step.asset}: {step.reason}" for step in steps if step.state == "failed"],
+            "remarks": [f"{step.asset}: {why}" for step in steps if (why := _why_missing(step))],
         }
     lines[funder.id] = {
         "address": str(funder.address),

@@ -3,9 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ghostfleet.domain.values import Address, JsonObject, LogEntry
 from ghostfleet.errors import BadInput
 from ghostfleet.keys.addresses import parse_address
+from ghostfleet.plugins.abi import event_topic, words
 from ghostfleet.plugins.api import Plugin, Token
+
+TRANSFERRED = event_topic("Transfer(address,address,uint256)")
 
 
 class UnknownToken(BadInput):
@@ -19,6 +23,15 @@ def tokens_of(plugins: Iterable[Plugin[Any]]) -> tuple[Token, ...]:
         for token in plugin.tokens():
             found.setdefault(token.address, token)
     return tuple(found.values())
+
+
+def transfer_in(entry: LogEntry, token: Address) -> JsonObject | None:
+    """The transfer that this token tells of with this entry of a log; None for any other entry."""
+    values = words(entry.data)
+    if entry.address != token or len(entry.topics) != 3 or entry.topics[0] != TRANSFERRED or len(values) != 1:
+        return None
+    sender, receiver = (str(Address(topic[-20:])) for topic in entry.topics[1:])
+    return {"event": "Transfer", "from": sender, "to": receiver, "amount_wei": values[0]}
 
 
 def find_token(tokens: Sequence[Token], text: str) -> Token | None:

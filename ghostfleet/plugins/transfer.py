@@ -12,12 +12,12 @@ from ghostfleet.domain.profile import Profile
 from ghostfleet.domain.schedule import Random
 from ghostfleet.domain.values import Address, Call, JsonObject, LogEntry
 from ghostfleet.keys.addresses import checksummed, parse_address
-from ghostfleet.plugins.abi import event_topic, function, read, words
+from ghostfleet.plugins.abi import function, read
 from ghostfleet.plugins.api import Action, ChainView, Plugin, Rest, Token, WalletFacts
+from ghostfleet.plugins.tokens import transfer_in
 
 BALANCE_OF = function("balanceOf(address)", "uint256")
 TRANSFER = function("transfer(address,uint256)")
-TRANSFERRED = event_topic("Transfer(address,address,uint256)")
 ERRORS = [
     function("ERC20InsufficientBalance(address,uint256,uint256)"),
     function("ERC20InvalidReceiver(address)"),
@@ -141,11 +141,7 @@ class TransferPlugin(Plugin[TransferView]):
         return {} if self.token is None else {self.settings.symbol: self.token}
 
     def decode_log(self, entry: LogEntry) -> JsonObject | None:
-        values = words(entry.data)
-        if entry.address != self.token or len(entry.topics) != 3 or entry.topics[0] != TRANSFERRED or len(values) != 1:
-            return None
-        sender, receiver = (str(Address(topic[-20:])) for topic in entry.topics[1:])
-        return {"event": "Transfer", "from": sender, "to": receiver, "amount_wei": values[0]}
+        return transfer_in(entry, self.token) if self.token is not None else None
 
 
 def _recipients(to: str | Sequence[str]) -> tuple[Address, ...]:

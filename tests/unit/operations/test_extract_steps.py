@@ -2,11 +2,12 @@
 
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from ghostfleet.domain.operation import MAX_TRIES, Operation, Step
 from ghostfleet.domain.values import Address
-from ghostfleet.operations.extract import MAX_SWEEPS, ExtractDuty, next_step
+from ghostfleet.operations.extract import MAX_SWEEPS, ExtractDuty, moves_nothing, next_step
 from ghostfleet.operations.holdings import Holdings
 from ghostfleet.plugins.api import Token
 
@@ -55,3 +56,28 @@ def test_the_duty_sweeps_what_an_extracted_position_brought_after_three_sweeps_o
     held = Holdings(native_wei=1, tokens={"DATA": 10**19})
     (errand,) = duty._token_sweeps(done(MAX_TRIES), SimpleNamespace(id="wallet-001"), held)  # type: ignore[arg-type]
     assert (errand.step, errand.action.params["amount"]) == (f"{BASE} #{MAX_TRIES + 1}", 10**19)
+
+
+@pytest.mark.parametrize(
+    ("amount", "received", "held", "given_up"),
+    [
+        pytest.param(5, 0, 5, True, id="it said false, and has all of it still"),
+        pytest.param(5, 0, 7, True, id="and some more has come in"),
+        pytest.param(5, 0, 3, False, id="it tells of no transfers, but moved it"),
+        pytest.param(5, 4, 5, False, id="it arrived, but for the tax, and as much has come in again"),
+    ],
+)
+def test_a_token_whose_transfers_move_nothing_is_swept_once(amount: int, received: int, held: int, given_up: bool):
+    """It was sent fifty times, each at the wallet's cost."""
+    (name, step), *_ = done(1).steps.items()
+    operation = msgspec.structs.replace(
+        done(1), steps={name: msgspec.structs.replace(step, asset="DATA", amount=amount, received=received)}
+    )
+    assert moves_nothing(operation, "wallet-001", "DATA", held) is given_up
+    token = Token(symbol="DATA", address=Address(b"\x0d" * 20))
+    plugin = SimpleNamespace(tokens=lambda: (token,), contracts=dict)
+    duty = ExtractDuty("extract-1", Address(b"\x5a" * 20), SimpleNamespace(plugins={"p": plugin}))  # type: ignore[arg-type]
+    sweeps = duty._token_sweeps(
+        operation, SimpleNamespace(id="wallet-001"), Holdings(native_wei=1, tokens={"DATA": held})
+    )  # type: ignore[arg-type]
+    assert (list(sweeps) == []) is given_up

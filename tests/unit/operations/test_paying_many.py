@@ -1,20 +1,25 @@
 """A funder pays each target once, whatever the chain takes back, and whoever cannot be paid keeps nobody else waiting."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+import pytest
 
 from ghostfleet.chain.answers import sort_error
 from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.domain import events as ev
+from ghostfleet.domain.allow_list import AllowList
 from ghostfleet.domain.decisions import Refused
-from ghostfleet.domain.values import Address, Call, JsonObject
+from ghostfleet.domain.values import Address, Call, Hash, JsonObject, LogEntry, Octets
 from ghostfleet.engine.duties import Later
 from ghostfleet.engine.errands import run_errands
 from ghostfleet.operations.fund import FundDuty, transfers
 from ghostfleet.plugins.api import Token
+from ghostfleet.plugins.tokens import TRANSFERRED
 from tests.unit.chain import virtual_time
-from tests.unit.engine.follow_stage import FINALITY_BLOCKS, GAS, Stage, operation_started, stage
+from tests.unit.engine.follow_stage import FINALITY_BLOCKS, GAS, KEY, Stage, operation_started, stage
 from tests.unit.operations.test_what_cannot_be_read import Protocol
 
 SHUT, *OPEN = (Address(bytes(19) + bytes([number])) for number in (1, 2, 3))
@@ -135,3 +140,47 @@ def test_a_token_that_the_settings_have_lost_is_said() -> None:
 def test_nothing_of_a_token_is_not_sent() -> None:
     steps = [it.step for it in transfers(params(OPEN[0], DATA="0"), {"t": Protocol("", [DATA])})]
     assert steps == ["t2/native"]
+
+
+def transferred(amount: int) -> tuple[LogEntry, ...]:
+    topics = (TRANSFERRED, *(Hash(address.rjust(32, b"\0")) for address in (KEY.address, OPEN[0])))
+    return (LogEntry(address=DATA.address, topics=topics, data=Octets(amount.to_bytes(32, "big"))),)
+
+
+@pytest.mark.parametrize(
+    ("logs", "received", "remarks"),
+    [
+        pytest.param(transferred(4), "4", [], id="a token that the wallet's own plugin does not know"),
+        pytest.param((), "0", ["DATA: its transfer went through and nothing arrived"], id="a token that says false"),
+    ],
+)
+def test_what_arrived_is_what_the_token_says(logs: tuple[LogEntry, ...], received: str, remarks: list[str]) -> None:
+    """Only the wallet's own plugin was asked: of another one's token nothing had arrived, and it would have been paid again."""
+
+    class Other(Protocol):
+        name = "u"
+
+    async def story() -> None:
+        wanted = params(OPEN[0], DATA="4") | {"native_wei": "0"}
+        async with stage({"t": Protocol(), "u": Other("", [DATA])}) as on:
+            on.node.logs = logs
+
+            async def held(*_: object) -> Octets:
+                return Octets((9).to_bytes(32, "big"))
+
+            on.node.call = held  # type: ignore[method-assign, assignment]
+            on.world.in_force.now = dataclasses.replace(
+                on.world.in_force.now, allowed=AllowList({DATA.address: "a token"})
+            )
+            planned = ev.OperationWalletPlanned(operation_id="fund-1", wallet="w", plan={})
+            await on.fleet(operation_started("fund", wanted), planned)
+            duty = FundDuty("fund-1", on.world)
+            (nonce,) = (await run_errands(on.world, "w", duty)).opened
+            await on.follower.broadcast_new(nonce)
+            await on.blocks(1)
+            await on.follower.follow()
+            await run_errands(on.world, "w", duty)
+            line = next(it.result for it in on.told if isinstance(it, ev.OperationWalletDone))
+            assert (line["moved"]["DATA"]["received"], line["remarks"]) == (received, remarks)
+
+    virtual_time.run(story())

@@ -11,7 +11,8 @@ from ghostfleet.domain.profile import CASUAL
 from ghostfleet.domain.values import Address, Hash, LogEntry, Octets, WalletId
 from ghostfleet.plugins.api import Action, Rest, WalletFacts
 from ghostfleet.plugins.loading import load_plugins
-from ghostfleet.plugins.transfer import TRANSFER, TRANSFERRED, TransferPlugin, TransferSettings, TransferView
+from ghostfleet.plugins.tokens import TRANSFERRED
+from ghostfleet.plugins.transfer import TRANSFER, TransferPlugin, TransferSettings, TransferView
 
 OWN, FRIEND, OTHER, TOKEN = (Address(bytes([byte]) * 20) for byte in (0x11, 0x22, 0x33, 0x44))
 FACTS = WalletFacts(id=WalletId("wallet-001"), address=OWN, balance_wei=10**18)
