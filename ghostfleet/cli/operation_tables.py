@@ -78,7 +78,11 @@ def _from_csv(path: Path) -> dict[str, str]:
             parse_address(address)
         except ValueError as wrong:
             raise BadInput(f"{path}, row {number}: {wrong}") from None
-        found[(row.get("id") or f"{path.stem}-{number}").strip()] = address
+        name = (row.get("id") or f"{path.stem}-{number}").strip()
+        if found.setdefault(name, address) != address:
+            raise BadInput(
+                f"{path}, row {number}: {name} was {found[name]} in a row before: each needs an id of its own"
+            )
     if not found:
         raise BadInput(f"{path} names no wallet")
     return found

@@ -9,7 +9,7 @@ from ghostfleet.domain.events import OperationStarted
 from ghostfleet.domain.operating import funder_id
 from ghostfleet.domain.operation import OperationKind
 from ghostfleet.domain.state import State
-from ghostfleet.domain.values import Address, JsonObject
+from ghostfleet.domain.values import Address, JsonObject, WalletId
 from ghostfleet.errors import BadInput
 from ghostfleet.keys.addresses import checksummed, parse_address
 from ghostfleet.operations.holdings import tokens_of
@@ -99,6 +99,11 @@ def funding(state: State, plugins: Mapping[str, Plugin[Any]], asked: Funding) ->
         raise BadWish("no wallets to fund: name some")
     if funder in targets.values():
         raise BadWish(f"{checksummed(funder)} would pay itself: take it out of the targets")
+    names: dict[Address, str] = {}
+    for name, address in targets.items():
+        if names.setdefault(address, name) != name:
+            raise BadWish(f"{names[address]} and {name} are the same address: it would be paid twice")
+    _require_own_nonces(state, funder)
     known = tokens_of(plugins)
     unknown = sorted(set(asked.tokens) - set(known))
     if unknown:
@@ -115,6 +120,20 @@ def funding(state: State, plugins: Mapping[str, Plugin[Any]], asked: Funding) ->
         "destinations": sorted(str(address) for address in targets.values()),
     }
     return Wish(kind="fund", wallets=(funder_id(funder),), params=params, funder=funder)
+
+
+def _require_own_nonces(state: State, funder: Address) -> None:
+    """A funder takes nonces under a name of its own: one address under two names would take each twice. Raises BadWish."""
+    name = funder_id(funder)
+    known = state.wallets.get(WalletId(name))
+    if known is not None and known.address != funder:
+        raise BadWish(f"{name} is the name of another funder, {checksummed(known.address)}: pay from another address")
+    for wallet in state.wallets.values():
+        if wallet.address == funder and wallet.id != name and (not wallet.retired or wallet.slots):
+            raise BadWish(
+                f"{checksummed(funder)} is {wallet.id}, which takes nonces of its own: pay from an address that is no wallet of"
+                " the fleet, or take it out of the settings first"
+            )
 
 
 def cancellation(state: State, asked: Cancellation) -> Wish:
