@@ -87,8 +87,14 @@ class DestroyDuty:
             return f"not empty: {', '.join(action.kind for action in found.way_out)}; extract it first"
         fees = await self._world.fees.suggest(await self._world.heads.first())
         dust_wei = self._world.chain_rules.transfer_gas * fees.max_fee_wei
-        rest = [f"{amount} {asset}" for asset, amount in left.items() if amount > (dust_wei if asset == NATIVE else 0)]
-        return f"not empty at finality: {', '.join(rest)}; extract it first" if rest else ""
+        now = {NATIVE: found.native_wei, **found.tokens}  # what came since then is as lost without the key
+        for when, held in ((" at finality", left), ("", now)):
+            rest = [
+                f"{amount} {asset}" for asset, amount in held.items() if amount > (dust_wei if asset == NATIVE else 0)
+            ]
+            if rest:
+                return f"not empty{when}: {', '.join(rest)}; extract it first"
+        return ""
 
 
 def why_it_would_stay(keyfile: Path, address: Address) -> str:
