@@ -2,8 +2,9 @@
 
 - Host has to be a name of ours: a web page cannot reach the port by DNS rebinding.
 - A request that a browser makes for another site is refused, whatever its method.
-- From the machine itself no credential is needed, unless there is one. A request that came through a proxy is not from the
-  machine itself, wherever the proxy runs. Over the Unix socket none is needed: whom its mode lets in has shown who he is.
+- From the machine itself no credential is needed, unless there is one. A request that shows that it came through a proxy is
+  not from the machine itself, wherever the proxy runs. Over the Unix socket none is needed: whom its mode lets in has shown who
+  he is.
 - A credential that is presented has to be right, even where none is needed; who presents too many wrong ones is not
   listened to for a while.
 """
@@ -29,6 +30,9 @@ Role = Literal["public", "viewer", "operator"]
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 FORWARDED_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+OF_PROXIES = "1.0"
+"""The version of HTTP that nginx, up to 1.29, asks with where nobody told it otherwise: then none of these headers is there, and
+Host is the address that it asks. Clients of our days have 1.1."""
 OWN_FETCH_SITES = frozenset({"same-origin", "none"})
 MAX_TOKEN_CHARS = 512
 ANONYMOUS = "anonymous"
@@ -81,11 +85,17 @@ class Access:
         self._lockouts = Lockouts()
         self._hosts = LOOPBACK_NAMES | {host_name(name) or name.lower() for name in admin.allowed_hosts}
 
-    def check(self, headers: Headers, client: str, needs: Role) -> Caller:
+    def check(self, headers: Headers, client: str, needs: Role, http_version: str = "1.1") -> Caller:
         """Who this is, if they may. Raises Refusal otherwise."""
         host = self._check_host(headers)
         self._check_site(headers, host)
-        caller = self._caller(headers, client, host_name(host))
+        presented = headers.getlist("authorization")
+        if presented:
+            caller = self._presented(presented, client)
+        elif is_local(headers, client, http_version) and self._is_free(client, host_name(host)):
+            caller = Caller(actor=LOCAL_ACTOR, role="operator")
+        else:
+            caller = Caller(actor=ANONYMOUS, role="public")
         if needs != "public" and caller.role == "public":
             raise Refusal(
                 401,
@@ -115,20 +125,12 @@ class Access:
             if not same_origin(origin, host):
                 raise Refusal(403, "the Origin header names another site, which may not ask this service")
 
-    def _caller(self, headers: Headers, client: str, host: str | None) -> Caller:
-        presented = headers.getlist("authorization")
-        if presented:
-            return self._presented(presented, client)
-        if self._is_free(headers, client, host):
-            return Caller(actor=LOCAL_ACTOR, role="operator")
-        return Caller(actor=ANONYMOUS, role="public")
-
-    def _is_free(self, headers: Headers, client: str, host: str | None) -> bool:
-        """Whether no credential is needed: asked from the machine itself, over the socket or while there is no token at all.
+    def _is_free(self, client: str, host: str | None) -> bool:
+        """Whether the machine itself needs no credential: over the socket, or while there is no token at all.
 
         A token that has expired still counts: an end of its time must not open what it had closed.
         """
-        if self._admin.require_token_on_loopback or not is_local(headers, client) or host not in LOOPBACK_NAMES:
+        if self._admin.require_token_on_loopback or host not in LOOPBACK_NAMES:
             return False
         return over_socket(client) or not (self._admin.tokens or self._tokens())
 
@@ -178,9 +180,9 @@ def over_socket(client: str) -> bool:
     return client.partition(":")[0] == OVER_SOCKET
 
 
-def is_local(headers: Headers, client: str) -> bool:
-    """Whether the request comes from this machine, and not through a proxy on it."""
-    if any(name in headers for name in FORWARDED_HEADERS):
+def is_local(headers: Headers, client: str, http_version: str) -> bool:
+    """Whether the request comes from this machine, and not through a proxy on it, as far as a proxy can be told."""
+    if http_version == OF_PROXIES or any(name in headers for name in FORWARDED_HEADERS):
         return False
     if over_socket(client):
         return True

@@ -33,7 +33,7 @@ from ghostfleet.http import (
     throttle,
     tokens,
 )
-from ghostfleet.http.access import ANONYMOUS, Access, Refusal
+from ghostfleet.http.access import ANONYMOUS, Access, Caller, Refusal, Role
 from ghostfleet.http.contract import Ask, Doors, Operation, read_parameters
 from ghostfleet.http.edge import Edge, read_body, request_id_of
 from ghostfleet.http.problems import Problem, problem_response
@@ -121,7 +121,7 @@ class Rules:
     async def no_such_path(self, request: Request, problem: Exception) -> Response:
         """404, told only to those who may ask at all."""
         try:
-            self._access.check(request.headers, remote_of(request), "public")
+            self._checked(request, "public")
         except Refusal as refusal:
             await self._told_lockout(refusal, request)
             return problem_response(refusal, request_id_of(request))
@@ -135,7 +135,7 @@ class Rules:
         actor = ANONYMOUS
         try:
             needs = operation.needs if operation else "public"
-            caller = self._access.check(request.headers, remote_of(request), needs)
+            caller = self._checked(request, needs)
             actor = caller.actor
             if operation is None:
                 allowed = ", ".join(_methods(operations))
@@ -143,7 +143,7 @@ class Rules:
             body = b""
             if operation.body is not None:
                 body = await read_body(request, operation.max_body_bytes)
-                caller = self._access.check(request.headers, remote_of(request), needs)  # a body may take its time
+                caller = self._checked(request, needs)  # a body may take its time
             ask = Ask(
                 request=request,
                 request_id=request_id_of(request),
@@ -163,6 +163,10 @@ class Rules:
                 refused_actor = raised.actor if isinstance(raised, Refusal) else actor
                 await self._refusals.record(_refused(request, operation, refused_actor), problem.detail)
             return problem_response(problem, request_id_of(request))
+
+    def _checked(self, request: Request, needs: Role) -> Caller:
+        """Who asks. Raises Refusal."""
+        return self._access.check(request.headers, remote_of(request), needs, request.scope["http_version"])
 
     async def _told_lockout(self, problem: Problem, request: Request) -> None:
         """One wrong credential too many is an event."""

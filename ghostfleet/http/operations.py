@@ -116,7 +116,8 @@ async def one(ask: Ask) -> Response:
 
 def _password(ask: Ask) -> bytes:
     """The keystore's password: only from this machine, or over TLS."""
-    if not is_local(ask.request.headers, ask.remote) and ask.request.url.scheme != "https":
+    local = is_local(ask.request.headers, ask.remote, ask.request.scope["http_version"])
+    if not local and ask.request.url.scheme != "https":
         raise Problem(403, "a password is taken from this machine, or over TLS")
     try:
         return base64.b64decode(ask.request.headers.get(PASSWORD_HEADER, ""), validate=True)

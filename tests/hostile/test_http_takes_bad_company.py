@@ -132,6 +132,7 @@ OTHER_PEOPLE = [
     ),
     pausing(b"Host: HOST", b"Host: HOST"),
     b"POST /admin/pause HTTP/1.0\r\n\r\n",
+    b"POST /admin/pause HTTP/1.0\r\nHost: HOST\r\n\r\n",
     b"POST /admin/pause HTTP/1.1\r\n\r\n",
     pausing(b"X-Forwarded-Host: HOST", b"X-Forwarded-For: 127.0.0.1", b"Host: " + EVIL),
     pausing(b"X-Forwarded-For: 127.0.0.1"),

@@ -71,6 +71,16 @@ async def test_http_1_0_without_a_host_is_refused(fleet: Running) -> None:
     assert status_of(await fleet.raw(b"GET /health HTTP/1.0\r\n\r\n")) == 403
 
 
+async def test_a_proxy_that_says_nothing_of_itself_may_not_command(log: Any) -> None:
+    """A request as nginx 1.22 passes it on with `proxy_pass http://127.0.0.1:8080;` and nothing else."""
+    async with running(log, admin_settings(tokens=())) as fleet:
+        head = b"POST /admin/pause HTTP/1.0\r\nHost: 127.0.0.1:8080\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        assert status_of(await fleet.raw(head)) == 401
+        assert status_of(await fleet.raw(head.replace(b"POST /admin/pause", b"GET /health"))) == 200
+        assert fleet.service.state.fleet.paused is None
+        assert status_of(await fleet.raw(head.replace(b"HTTP/1.0", b"HTTP/1.1"))) == 200
+
+
 async def test_an_absolute_target_does_not_get_around_the_host_rule(fleet: Running) -> None:
     head = b"GET http://localhost/health HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
     assert status_of(await fleet.raw(head)) == 403

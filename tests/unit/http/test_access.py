@@ -87,6 +87,18 @@ def test_what_comes_through_a_proxy_is_not_from_the_machine_itself(header: str) 
     assert refused(access(), **{header: "127.0.0.1"}) == 401
 
 
+@pytest.mark.parametrize("client", ["127.0.0.1", "unix:1000"])
+def test_what_a_proxy_asks_that_says_nothing_of_itself_is_not_from_the_machine_itself(client: str) -> None:
+    """nginx as it comes: HTTP/1.0, no header of its own, and as Host the address of its upstream."""
+    head = Headers({"host": "127.0.0.1:8080", "connection": "close"})
+    for needs in ("viewer", "operator"):
+        with pytest.raises(Refusal) as raised:
+            access().check(head, client, needs, "1.0")
+        assert raised.value.status == 401
+    assert access().check(head, client, "public", "1.0").actor == "anonymous"
+    assert access().check(head, client, "operator", "1.1").actor == "local"
+
+
 def test_a_configured_name_is_not_the_machine_itself() -> None:
     assert refused(access(), host="fleet.example") == 401
 
@@ -225,4 +237,4 @@ def _refusal(rules: Access, client: str, credential: str) -> Refusal:
 def test_pure_rules() -> None:
     assert host_name("[::1]:80") == "::1"
     assert same_origin("http://a:1", "A:1")
-    assert not is_local(Headers({"via": "1.1 proxy"}), "127.0.0.1")
+    assert not is_local(Headers({"via": "1.1 proxy"}), "127.0.0.1", "1.1")
