@@ -25,7 +25,8 @@ from ghostfleet.http.handshake import Handshake
 from ghostfleet.http.listening import BACKLOG, CannotListen, bind, bound_socket
 
 MAX_CONNECTIONS = 512
-"""Beyond them the connection that has been idle longest makes room: holding connections open locks nobody out."""
+"""Beyond them the connection that has been idle longest makes room, else one whose client does not take its answer: holding
+connections open locks nobody out."""
 REQUEST_SECS = 10.0
 """From the connection, or the first byte of a further request, to its last byte."""
 SEND_SECS = 30.0
@@ -53,6 +54,11 @@ class BoundedConnection(H11Protocol):
         """Whether no request is being answered on it."""
         return self.cycle is None or self.cycle.response_complete
 
+    @property
+    def stalled(self) -> bool:
+        """Whether its answer waits for its client to take what is there."""
+        return self._stalled is not None
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if self.handshake is not None:
@@ -61,7 +67,9 @@ class BoundedConnection(H11Protocol):
         order: dict[BoundedConnection, None] = self.app_state.setdefault("connections", {})
         order[self] = None
         if len(order) > MAX_CONNECTIONS:
-            leaving = next((connection for connection in order if connection.idle), self)
+            others = [connection for connection in order if connection is not self]
+            stalled = next((connection for connection in others if connection.stalled), self)
+            leaving = next((connection for connection in others if connection.idle), stalled)
             order.pop(leaving)
             leaving.transport.abort()
         self._watch()

@@ -174,6 +174,39 @@ async def test_a_client_that_does_not_read_is_cut_off(fleet: Running, monkeypatc
     assert (await fleet.get("/health"))[0] == 200
 
 
+class Generous:
+    """An application that has more to say than a connection holds; `waiting` has an entry for each answer that is not taken."""
+
+    def __init__(self, octets: int) -> None:
+        self.octets = octets
+        self.waiting: asyncio.Queue[None] = asyncio.Queue()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+        if scope["path"] == "/all":
+            await send({"type": "http.response.body", "body": bytes(self.octets), "more_body": True})
+            self.waiting.put_nowait(None)
+        await send({"type": "http.response.body", "body": b"ended"})
+
+
+async def test_clients_that_do_not_read_lock_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 5)
+    app = Generous(32 * 2**20)
+    async with serving(app, "127.0.0.1", 0) as served:
+        held = []
+        for _ in range(5):
+            held.append((await asyncio.open_connection(served.host, served.port, limit=2**10))[1])
+            held[-1].write(b"GET /all HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await app.waiting.get()
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection(served.host, served.port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 200")
+            writer.close()
+        for each in held:
+            each.transport.abort()
+
+
 async def test_a_port_that_is_taken_is_told_with_what_to_do(fleet: Running) -> None:
     with pytest.raises(CannotListen, match=rf"cannot listen on 127.0.0.1:{fleet.server.port}: .*health_port"):
         async with serving(Starlette(), "127.0.0.1", fleet.server.port):
