@@ -5,16 +5,20 @@ asyncio would do the handshake by itself, for as many clients at once as there a
 
 import asyncio
 import ssl
+import sys
 from asyncio.sslproto import SSLProtocol
 from typing import cast
 
 from ghostfleet.domain.values import encode_json
 from ghostfleet.http.problems import PROBLEM_JSON
+from ghostfleet.http.untaken import untaken_bytes
 
 MAX_HANDSHAKES = 128
 """Under way at one time; beyond them the oldest one makes room."""
 HANDSHAKE_SECS = 10
 SHUTDOWN_SECS = 5
+TAKING_SECS = 30
+"""At the end of a connection a client has to take something of what was said before in so long."""
 TLS_HANDSHAKE = 0x16
 """The first byte of what a client of TLS says."""
 SAID_PLAINLY = encode_json(
@@ -49,6 +53,7 @@ class Handshake(SSLProtocol):
         self._raw: asyncio.Transport | None = None
         self._buffer: memoryview | None = None
         self._heard = False
+        self._left_bytes = sys.maxsize
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._raw = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
@@ -63,6 +68,20 @@ class Handshake(SSLProtocol):
         """Cut it off."""
         if self._raw is not None:
             self._raw.abort()
+
+    def untaken_bytes(self) -> int:
+        """What was said and the client has not taken yet."""
+        encrypted = int(self._outgoing.pending)  # type: ignore[attr-defined]  # typeshed does not know it
+        return self._write_buffer_size + encrypted + (untaken_bytes(self._raw) if self._raw is not None else 0)
+
+    def _check_shutdown_timeout(self) -> None:
+        """The end takes its time: cut off who takes nothing any more. A long answer to a slow client goes on being taken."""
+        left_bytes = self.untaken_bytes()
+        if not 0 < left_bytes < self._left_bytes:
+            self.abort()
+            return
+        self._left_bytes = left_bytes
+        self._shutdown_timeout_handle = self._loop.call_later(TAKING_SECS, self._check_shutdown_timeout)
 
     def ended(self) -> None:
         """The handshake is over, one way or the other."""

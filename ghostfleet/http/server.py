@@ -23,6 +23,7 @@ from ghostfleet.http.access import OVER_SOCKET
 from ghostfleet.http.edge import MAX_HEAD_BYTES
 from ghostfleet.http.handshake import Handshake
 from ghostfleet.http.listening import BACKLOG, CannotListen, bind, bound_socket
+from ghostfleet.http.untaken import untaken_bytes
 
 MAX_CONNECTIONS = 512
 """Beyond them the connection that has been idle longest makes room, else one whose client does not take its answer: holding
@@ -30,7 +31,8 @@ connections open locks nobody out."""
 REQUEST_SECS = 10.0
 """From the connection, or the first byte of a further request, to its last byte."""
 SEND_SECS = 30.0
-"""A client that takes nothing of its answer for so long is cut off."""
+LEAST_TAKEN_BYTES = 32 * 1024
+"""A client that takes less of its answer than this in so long is cut off. One that takes more is slow, and gets all of it."""
 KEEP_ALIVE_SECS = 5
 STOP_SECS = 5
 """What is under way at a stop may take so long; then it is cut off."""
@@ -95,7 +97,7 @@ class BoundedConnection(H11Protocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._moving()
-        self._stalled = self.loop.call_later(SEND_SECS, self.transport.abort)
+        self._stalled = self.loop.call_later(SEND_SECS, self._look_at_client, self._untaken_bytes())
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -105,6 +107,17 @@ class BoundedConnection(H11Protocol):
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
+
+    def _look_at_client(self, before_bytes: int) -> None:
+        """Nothing can be written still: has the client taken any of what was?"""
+        left_bytes = self._untaken_bytes()
+        if left_bytes > before_bytes - LEAST_TAKEN_BYTES:
+            self.transport.abort()
+        else:
+            self._stalled = self.loop.call_later(SEND_SECS, self._look_at_client, left_bytes)
+
+    def _untaken_bytes(self) -> int:
+        return self.handshake.untaken_bytes() if self.handshake is not None else untaken_bytes(self.transport)
 
     def _watch(self, *, fresh: bool = True) -> None:
         """Have a deadline while a request is expected or incomplete, and none while it is being answered."""

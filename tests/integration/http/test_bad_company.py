@@ -207,6 +207,29 @@ async def test_clients_that_do_not_read_lock_nobody_out(monkeypatch: pytest.Monk
             each.transport.abort()
 
 
+async def test_a_client_that_reads_slowly_gets_all_of_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at by hand, not by the clock: again and again before it has taken all that keeps more from being written."""
+    stalled: list[server.BoundedConnection] = []
+    pause = server.BoundedConnection.pause_writing
+    monkeypatch.setattr(server.BoundedConnection, "pause_writing", lambda it: (stalled.append(it), pause(it)))
+    app, taken, looks = Generous(16 * 2**20), 0, 0
+    async with serving(app, "127.0.0.1", 0) as served:
+        reader, writer = await asyncio.open_connection(served.host, served.port, limit=2**10)
+        writer.write(b"GET /all HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await app.waiting.get()
+        [connection] = stalled
+        while connection.stalled:
+            before_bytes = connection._untaken_bytes()
+            while connection.stalled and connection._untaken_bytes() > before_bytes - server.LEAST_TAKEN_BYTES:
+                taken += len(await reader.read(2**16))
+            if connection.stalled:
+                connection._look_at_client(before_bytes)
+                looks += 1
+        assert taken + len(await reader.read()) > app.octets
+        assert looks > 10
+        writer.close()
+
+
 async def test_a_port_that_is_taken_is_told_with_what_to_do(fleet: Running) -> None:
     with pytest.raises(CannotListen, match=rf"cannot listen on 127.0.0.1:{fleet.server.port}: .*health_port"):
         async with serving(Starlette(), "127.0.0.1", fleet.server.port):

@@ -15,6 +15,7 @@ from fleet_over_http import Running, running
 from ghostfleet.config.loaded import Tls
 from ghostfleet.config.tls_files import pinning
 from ghostfleet.http import handshake
+from ghostfleet.http.server import serving
 from tests.certificates import Authority
 
 
@@ -54,6 +55,26 @@ async def test_curl_speaks_to_it(secured: Running, authority: Authority) -> None
     curl = ["curl", "-s", "--cacert", str(authority.cert), f"https://localhost:{secured.server.port}/health"]
     done = await asyncio.to_thread(subprocess.run, curl, capture_output=True, timeout=20)
     assert b'"healthy"' in done.stdout
+
+
+async def test_a_slow_client_gets_all_of_a_long_answer(own: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the connection ends with it: what was said before the end is still taken, however long that takes."""
+    looked = asyncio.Event()
+    look = handshake.Handshake._check_shutdown_timeout
+    monkeypatch.setattr(handshake, "SHUTDOWN_SECS", 0.01)
+    monkeypatch.setattr(handshake.Handshake, "_check_shutdown_timeout", lambda it: (look(it), looked.set()))
+    octets = 16 * 2**20
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+        await send({"type": "http.response.body", "body": bytes(octets)})
+
+    async with serving(app, "127.0.0.1", 0, tls=own) as served:
+        reader, writer = await asyncio.open_connection(served.host, served.port, ssl=pinning(own.cert), limit=2**10)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await looked.wait()
+        assert len(await reader.read()) > octets
+        writer.close()
 
 
 async def test_another_certificate_of_the_same_authority_is_not_this_service(
