@@ -1,14 +1,12 @@
 """Commands that are given to the log itself, because no service runs."""
 
-import re
 import secrets
 from collections.abc import Mapping
 
-from ghostfleet.cli.client import Way, body_of
+from ghostfleet.cli.client import Way, body_of, checked_key
 from ghostfleet.domain.operators import LOCAL_ACTOR
-from ghostfleet.engine.commands import KEY_PATTERN, KEY_WORDS, MAX_REASON_CHARS, fingerprint
+from ghostfleet.engine.commands import MAX_REASON_CHARS, fingerprint
 from ghostfleet.engine.ports import AdminCommand
-from ghostfleet.errors import BadInput
 
 OFFLINE = "offline"
 """Stands in the log for the address of a command that was given to the log itself."""
@@ -16,8 +14,6 @@ OFFLINE = "offline"
 
 def command_alone(way: Way, name: str, target: str, path: str, members: Mapping[str, object]) -> AdminCommand:
     """As the service would have it, so that the same key means the same command with the service and without."""
-    if way.key is not None and not re.fullmatch(KEY_PATTERN, way.key):
-        raise BadInput(f"--idempotency-key: {KEY_WORDS}")
     return AdminCommand(
         command=name,
         actor=LOCAL_ACTOR,
@@ -25,6 +21,6 @@ def command_alone(way: Way, name: str, target: str, path: str, members: Mapping[
         request_id=secrets.token_hex(8),
         target=target,
         reason=(way.reason or "")[:MAX_REASON_CHARS],
-        idempotency_key=(way.key or "").strip('"'),
+        idempotency_key=checked_key(way.key).strip('"') if way.key is not None else "",
         fingerprint=fingerprint(path, "", body_of(way, members)),
     )

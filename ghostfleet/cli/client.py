@@ -5,10 +5,12 @@ import functools
 import inspect
 import json
 import os
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 import typer
@@ -19,6 +21,7 @@ from ghostfleet.config.environment import ADMIN_TOKEN_VARIABLE, NoConfig, config
 from ghostfleet.config.problems import shown
 from ghostfleet.config.tls_files import pinning
 from ghostfleet.domain.values import encode_json
+from ghostfleet.engine.commands import KEY_PATTERN, KEY_WORDS
 from ghostfleet.errors import BadInput, GhostFleetError, TryAgain
 
 if TYPE_CHECKING:
@@ -99,6 +102,10 @@ def _command(
     ca: CaOption = None,
     client_cert: ClientCertOption = None,
 ) -> Way:
+    if (
+        reason is not None
+    ):  # of a terminal with another encoding: what cannot be read must not keep a pause from being asked
+        reason = os.fsencode(reason).decode("utf-8", "replace")
     return Way(url=url, token_env=token_env, ca=ca, client_cert=client_cert, reason=reason, key=idempotency_key)
 
 
@@ -145,8 +152,12 @@ def ask_service(
     if method == "POST":
         headers["Content-Type"] = "application/json"
     if way.key is not None:
-        headers["Idempotency-Key"] = way.key
-    token = os.environ.get(way.token_env)
+        headers["Idempotency-Key"] = checked_key(way.key)
+    token = os.environ.get(way.token_env, "").strip()  # a line break of the file it came from is none of it
+    if not token.isprintable():
+        raise BadInput(
+            f"${way.token_env} has characters in it that no token has: put the token there, and nothing else"
+        )
     if token:
         headers["Authorization"] = f"Bearer {token}"
     base, connector = _reached(context, way)
@@ -156,7 +167,17 @@ def ask_service(
 def body_of(way: Way, members: Mapping[str, object]) -> bytes:
     """The body of a command, the same bytes whenever the same is asked; empty where there is nothing to say."""
     said = {**members, **({"reason": way.reason} if way.reason is not None else {})}
-    return encode_json(said) if said else b""
+    try:
+        return encode_json(said) if said else b""
+    except UnicodeEncodeError:
+        raise BadInput("what was given is not UTF-8 text") from None
+
+
+def checked_key(key: str) -> str:
+    """A key of a command, as the service takes it. Raises BadInput."""
+    if not re.fullmatch(KEY_PATTERN, key):
+        raise BadInput(f"--idempotency-key: {KEY_WORDS}")
+    return key
 
 
 def _reached(context: typer.Context, way: Way) -> tuple[str, "Callable[[], aiohttp.BaseConnector]"]:
@@ -169,10 +190,23 @@ def _reached(context: typer.Context, way: Way) -> tuple[str, "Callable[[], aioht
         return ON_THE_SOCKET, lambda: aiohttp.UnixConnector(path=socket)
     if not place.url:
         raise NoInterface("the settings turn the HTTP interface off (health_port = 0): give --url, or stop the process")
-    if not place.url.startswith(("http://", "https://")):
-        raise BadInput("--url has to start with http:// or https://")
+    _check_url(place.url)
     trust = _trust(way, place.cert) if place.url.startswith("https://") else True
     return place.url, lambda: aiohttp.TCPConnector(ssl=trust)
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+    except ValueError:
+        wrong = True
+    if wrong:
+        raise BadInput("--url has to be http:// or https://, a host, and its port where it has one of its own")
+    if "@" in parts.netloc:
+        raise BadInput(
+            "--url takes no user and no password: errors show it, and so does the list of processes; use a token"
+        )
 
 
 def _configured_place(context: typer.Context) -> Place:

@@ -147,3 +147,52 @@ async def test_an_interface_that_is_turned_off(tmp_path):
     result = await run("status")
     assert result.exit_code == 2
     assert "health_port = 0" in result.stderr
+
+
+async def test_a_reason_that_is_not_utf_8_does_not_keep_a_pause_from_being_asked(service):
+    """As a terminal in Latin-1 gives it: Python passes the byte of an umlaut on as a lone surrogate."""
+    result = await run("pause", *url(service), "--reason", "gas f\udcfcr nothing")
+    assert result.exit_code == 0, result.stderr
+    assert service.asked == [("POST", "/admin/pause", {"reason": "gas f\ufffdr nothing"})]
+
+
+async def test_other_words_that_are_not_utf_8_are_refused_and_not_a_fault(service):
+    result = await run("admin", "token", "create", "f\udcfcr", *url(service))
+    assert (result.exit_code, service.asked) == (2, [])
+    assert "not UTF-8" in result.stderr
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n", " "])
+async def test_a_token_may_come_with_the_line_break_of_its_file(service, monkeypatch, end):
+    service.needs_token = True
+    monkeypatch.setenv("GHOST_FLEET_ADMIN_TOKEN", TOKEN + end)
+    assert (await run("pause", *url(service))).exit_code == 0
+
+
+async def test_what_cannot_be_a_token_is_told_and_is_no_service_that_is_down(service, monkeypatch):
+    monkeypatch.setenv("GHOST_FLEET_ADMIN_TOKEN", f"{TOKEN}\n{TOKEN}")
+    result = await run("pause", *url(service))
+    assert (result.exit_code, service.asked) == (2, [])
+    assert "$GHOST_FLEET_ADMIN_TOKEN has characters in it" in result.stderr
+    assert TOKEN not in result.output
+
+
+async def test_a_key_that_the_service_would_not_take_is_bad_input(service):
+    result = await run("pause", *url(service), "--idempotency-key", "a\nb")
+    assert (result.exit_code, service.asked) == (2, [])
+    assert "--idempotency-key: a key is 1 to 128 letters" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong", ["127.0.0.1:8080", "ftp://h", "http://", "http://[::1", "http://h:99999", "http://h:x"]
+)
+async def test_an_address_that_is_none_is_bad_input(wrong):
+    result = await run("status", "--url", wrong)
+    assert result.exit_code == 2
+    assert "--url has to be http:// or https://" in result.stderr
+
+
+async def test_a_password_in_an_address_is_refused_and_not_shown():
+    result = await run("status", "--url", "http://ada:canary-word@127.0.0.1:1")
+    assert result.exit_code == 2
+    assert "canary-word" not in result.output
