@@ -11,9 +11,9 @@ import typer
 
 from ghostfleet.cli.checkpoints import checkpoints
 from ghostfleet.cli.given import given_bytes
-from ghostfleet.cli.moments import moment_of
+from ghostfleet.cli.moments import check_order, moment_of
 from ghostfleet.cli.options import options_of
-from ghostfleet.cli.output import print_json, print_line, print_table, print_warning
+from ghostfleet.cli.output import print_json, print_line, print_notice, print_table, print_warning
 from ghostfleet.cli.reading import asked, place_of
 from ghostfleet.domain.values import Hash, JsonObject
 from ghostfleet.errors import BadInput, GhostFleetError
@@ -32,7 +32,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 Wallet = Annotated[str | None, typer.Option("--wallet", help="Only of this wallet.")]
 MAX_NAMED = 10
 """Positions in a line."""
-Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
+MAX_POSITION = 10**12
+"""As over HTTP."""
+Limit = Annotated[int, typer.Option("--limit", min=1, max=MAX_POSITION, help="At most so many.")]
+After = Annotated[int, typer.Option("--after", min=0, max=MAX_POSITION, help="After this position.")]
 
 
 class NotVerified(GhostFleetError):
@@ -74,7 +77,7 @@ def events(
     until: Annotated[str | None, typer.Option("--until", help="Before this time.")] = None,
     correlation: Annotated[str | None, typer.Option("--correlation", help="Of this action or command.")] = None,
     tx: Annotated[str | None, typer.Option("--tx", help="That name this transaction.")] = None,
-    after: Annotated[int, typer.Option("--after", min=0, help="After this position.")] = 0,
+    after: After = 0,
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
@@ -90,6 +93,7 @@ def events(
         tx=_hash(tx) if tx is not None else None,
         cursor=after,
     )
+    check_order(query.since_us, query.until_us)
     asked(context, lambda log: _print_events(_knowing(log, wallet), query, limit, as_json))
 
 
@@ -158,7 +162,8 @@ def transactions(
 
 @app.command("export")
 def export(
-    context: typer.Context, after: Annotated[int, typer.Option("--after", min=0, help="After this position.")] = 0
+    context: typer.Context,
+    after: After = 0,
 ) -> None:
     """The log as JSON lines with its hashes, as /audit/export gives it."""
     from ghostfleet.http.audit import export_line
@@ -293,11 +298,18 @@ async def _rows(log: "EventLog", query: "EventQuery", limit: int) -> "list[Event
 
 
 async def _print_events(log: "EventLog", query: "EventQuery", limit: int, as_json: bool) -> None:
-    _print_rows(await _rows(log, query, limit), as_json)
+    found = await _rows(log, query, limit + 1)
+    _print_rows(found[:limit], as_json)
+    if len(found) > limit:
+        position = found[limit - 1].position
+        print_notice(f"that is not all: --after {position} goes on, and --limit takes more than {limit}")
 
 
 async def _print_latest(log: "EventLog", query: "EventQuery", limit: int, as_json: bool) -> None:
-    _print_rows((await _rows(log, query, limit))[::-1], as_json)
+    found = await _rows(log, query, limit + 1)
+    _print_rows(found[:limit][::-1], as_json)
+    if len(found) > limit:
+        print_notice(f"these are the newest {limit} only: --limit takes more")
 
 
 def _print_rows(rows: "list[EventRow]", as_json: bool) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ghostfleet.cli.moments import check_order
 from ghostfleet.cli.output import print_json, print_line, print_table
 from ghostfleet.cli.reading import asked
 from ghostfleet.domain.breakdown import WAYS
@@ -30,6 +31,7 @@ def errors(
     now_us = time.time_ns() // 1000
     since_us = _moment("--since", since, now_us)
     until_us = now_us if until is None else _moment("--until", until, now_us)
+    check_order(since_us, until_us)
     groups = asked(context, lambda log: errors_between(log, since_us, until_us))
     document = errors_document(groups, since_us, until_us)
     if as_json:

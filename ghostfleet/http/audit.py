@@ -71,6 +71,8 @@ def page_json(page: Page[EventRow]) -> JsonObject:
 async def events(ask: Ask) -> Response:
     """Events by filter, oldest first."""
     given = ask.params
+    if given["wallet"] is not None:
+        _require_known(ask, given["wallet"])
     query = EventQuery(
         wallet=given["wallet"],
         types=(given["type"],) if given["type"] is not None else (),
@@ -87,12 +89,17 @@ async def events(ask: Ask) -> Response:
 async def timeline(ask: Ask) -> Response:
     """A wallet's events, oldest first; with `at` the wallet as it was then."""
     wallet, at = ask.params["wallet"], ask.params["at"]
-    if wallet not in ask.doors.service.state.wallets:
-        raise Problem(404, f"the log knows no wallet {wallet}; GET /admin/status lists them")
+    _require_known(ask, wallet)
     if at is not None:
         return await _as_it_was(ask, wallet, at)
     query = EventQuery(wallet=wallet, cursor=ask.params["after"], limit=ask.params["limit"] or DEFAULT_PAGE_ROWS)
     return json_response({"wallet": wallet, **page_json(await ask.doors.log.rows(query))})
+
+
+def _require_known(ask: Ask, wallet: str) -> None:
+    """That nothing is found of a misspelt one would be read as that nothing happened. Raises Problem."""
+    if wallet not in ask.doors.service.state.wallets:
+        raise Problem(404, f"the log knows no wallet {wallet}; GET /admin/status lists them")
 
 
 async def _as_it_was(ask: Ask, wallet: str, at: int) -> Response:
@@ -244,7 +251,7 @@ OPERATIONS = (
         needs="viewer",
         respond=events,
         answers={200: Answer(text="A page of events.", schema=PAGE_SCHEMA)},
-        problems=(503,),
+        problems=(404, 503),
         parameters=(
             wallet_parameter("query"),
             Parameter(name="type", text="Events of this type.", schema={"enum": sorted(CATALOGUE)}, parse=_known_type),

@@ -72,7 +72,8 @@ async def test_events_are_found_by_each_filter(past: Running) -> None:
     assert await types(past, f"correlation={ACTION}") == [type(event).__name__ for event in LIFE]
     assert set(await types(past, f"tx={FIRST}")) >= {"TransactionSigned", "BroadcastFailed", "BroadcastAccepted"}
     assert await types(past, "wallet=wallet-001&type=TransactionSigned") == ["TransactionSigned"] * 2
-    assert await types(past, "wallet=nobody") == []
+    status, problem, _ = await past.get("/audit/events?wallet=nobody")
+    assert (status, problem["detail"]) == (404, "the log knows no wallet nobody; GET /admin/status lists them")
 
 
 async def test_events_are_found_between_two_moments_in_both_notations(past: Running) -> None:

@@ -79,3 +79,34 @@ def test_one_wallet_and_one_transaction(files: dict[str, Path]) -> None:
     assert (code, first["wallet"] in told) == (0, True)
     code, told, _ = ask("--log", files["backup"], "transaction", first["hash"], "--json")
     assert (code, json.loads(told)["action_id"]) == (0, first["action_id"])
+
+
+def test_what_is_cut_off_is_said_to_be(files: dict[str, Path]) -> None:
+    """A hundred lines of a thousand look like all of them."""
+    everything = ask("--log", files["log"], "events", "--limit", 10**12, "--json")
+    assert everything[2] == ""
+    lines = everything[1].splitlines()
+    code, told, notice = ask("--log", files["log"], "events", "--limit", 3, "--json")
+    assert (code, told.splitlines()) == (0, lines[:3])
+    position = json.loads(lines[2])["position"]
+    assert f"note: that is not all: --after {position} goes on" in notice
+    rest = ask("--log", files["log"], "events", "--after", position, "--limit", len(lines) - 3, "--json")
+    assert (rest[1].splitlines(), rest[2]) == (lines[3:], "")
+    wallet = next(it["stream"].partition("/")[2] for it in map(json.loads, lines) if it["stream"] != "fleet")
+    assert "note: these are the newest 1 only" in ask("--log", files["log"], "wallet", wallet, "--limit", 1)[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("events", "--since", "2026-11-02", "--until", "2026-11-01"), "is later than --until"),
+        (("events", "--since", "9" * 30), "expected ISO 8601"),
+        (("events", "--until", "\u00b2"), "expected ISO 8601"),
+        (("events", "--after", "9" * 30), "--after"),
+    ],
+)
+def test_a_question_that_has_no_answer_is_refused(
+    files: dict[str, Path], arguments: tuple[str, ...], words: str
+) -> None:
+    code, told, errors = ask("--log", files["log"], *arguments)
+    assert (code, told, words in errors) == (2, "", True), errors
