@@ -7,8 +7,9 @@ from html import escape
 
 from starlette.responses import Response
 
+from ghostfleet.domain.fleet import Fleet
 from ghostfleet.domain.state import State
-from ghostfleet.domain.throttle import Throttle, due_us
+from ghostfleet.domain.throttle import FULL_PACE, Throttle, due_us
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.ports import Service
 from ghostfleet.http.contract import Answer, Ask, Operation
@@ -52,6 +53,7 @@ def render(service: Service, now_us: int) -> str:
             '<meta name=viewport content="width=device-width">',
             f"<style>{STYLE}</style></head><body><h1>Ghost Fleet</h1>",
             _headline(service),
+            _operations(state.fleet),
             f"<p>chain {state.fleet.chain_id if state.fleet.chain_id is not None else 'not known yet'}, "
             f"release {escape(state.fleet.release or 'not started')}, "
             f"log at position {state.position}, up {int(service.uptime_secs)} s, as of {iso(now_us)}</p>",
@@ -67,10 +69,11 @@ def render(service: Service, now_us: int) -> str:
 def _headline(service: Service) -> str:
     pause = service.state.fleet.paused
     if pause is not None:
-        because = f": {escape(pause.reason)}" if pause.reason else ""
+        permitted = any(it.running for it in service.state.fleet.operations)
+        leaves = "Nothing leaves but what a running operation sends" if permitted else "Nothing leaves"
         return (
-            f'<p class="state bad">Paused by {escape(pause.actor)} since {iso(pause.since_us)}{because}. '
-            "Nothing leaves; receipts are still read.</p>"
+            f'<p class="state bad">Paused by {escape(pause.actor)} since {iso(pause.since_us)}{_because(pause.reason)}. '
+            f"{leaves}; receipts are still read.</p>"
         )
     unwritten = service.unwritten_pause
     if unwritten is not None:
@@ -79,7 +82,30 @@ def _headline(service: Service) -> str:
             "Nothing leaves; it ends with the process.</p>"
         )
     dry = " (dry run: nothing is sent)" if service.dry_run else ""
-    return f'<p class="state good">Not paused{dry}</p>'
+    return f'<p class="state good">Not paused{dry}</p>{_throttle(service.state.fleet)}'
+
+
+def _throttle(fleet: Fleet) -> str:
+    if fleet.pace == FULL_PACE:
+        return ""
+    last = fleet.throttles[-1]
+    return (
+        f'<p class="state bad">At {last.factor:g} of its pace by {escape(last.actor)} since {iso(last.since_us)}'
+        f"{_because(last.reason)}</p>"
+    )
+
+
+def _operations(fleet: Fleet) -> str:
+    """A line each: they move money, under a pause too."""
+    return "".join(
+        f"<p>Operation {escape(it.id)} {'runs' if it.running else 'is suspended'}: "
+        f"{len(it.done)} of {len(it.wallets)} wallets are done</p>"
+        for it in fleet.operations
+    )
+
+
+def _because(reason: str) -> str:
+    return f": {escape(reason)}" if reason else ""
 
 
 def _checks(service: Service) -> str:

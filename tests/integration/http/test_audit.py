@@ -253,6 +253,29 @@ async def test_a_few_large_reads_at_a_time_and_the_others_are_told_to_come_back(
     assert (await past.get("/audit/export"))[0] == 200, "places are given back"
 
 
+async def test_the_page_says_that_nothing_leaves_only_where_that_is_so(past: Running) -> None:
+    """An operation that was asked for under a pause sends, and a fleet that crawls was told to."""
+    started = ev.OperationStarted(
+        operation_id="extract-1", kind="extract", wallets=("wallet-001",), params={}, actor="ada"
+    )
+    suspended = ev.OperationSuspended(operation_id="extract-1", actor="ada", reason="paused")
+    throttled = ev.FleetThrottled(factor=0.25, actor="ada", reason="<i>")
+    for event, told, untold in (
+        (ev.FleetPaused(actor="ada", reason="x"), "Nothing leaves; receipts", "Operation"),
+        (started, "Nothing leaves but what a running operation sends; receipts", "Nothing leaves; receipts"),
+        (started, "<p>Operation extract-1 runs: 0 of 1 wallets are done</p>", "suspended"),
+        (suspended, "Nothing leaves; receipts", "Operation extract-1 runs"),
+        (throttled, "Operation extract-1 is suspended", "of its pace"),
+        (ev.FleetResumed(actor="ada"), "At 0.25 of its pace by ada since 2026-01-01T00:", "Paused"),
+        (ev.FleetThrottled(factor=1.0, actor="ada", reason=""), "Not paused", "of its pace"),
+    ):
+        await past.service.append(ev.NewEvent("fleet", event))
+        page = (await past.get("/"))[1].decode()
+        assert told in page
+        assert untold not in page
+        assert "<i>" not in page
+
+
 async def test_the_page_shows_what_is_and_obeys_nothing_it_shows(past: Running) -> None:
     evil = "<script>alert(1)</script>\"'&"
     await past.service.append(
