@@ -217,7 +217,7 @@ class GroupCommit:
         batch = self._in_doubt
         if batch is None:
             return
-        head = await self._recorder.head()
+        head = await self._recorder.settled_head()
         if head == batch.head():
             self._adopt(batch)
         elif head != self.head:

@@ -53,6 +53,10 @@ class Database(Protocol):
         `last` as well."""
         ...
 
+    async def settle(self) -> None:
+        """Return when every commit of this process that failed has landed or never will. Raises LogUnavailable while one may."""
+        ...
+
     async def compact(self) -> None:
         """Give the space of rows that are gone back to the disk, where the database does not do so by itself."""
         ...

@@ -59,6 +59,13 @@ BEGIN = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
 POSTGRES_LOCK_KEY = 0x67686F7374_666C
 """`ghostfl`: the advisory lock of the one writer, per database."""
 POSTGRES_TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
+POSTGRES_OWN_SESSION = (
+    "SELECT pid, backend_start, pg_is_in_recovery() FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+)
+POSTGRES_END_SESSION = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start IS NOT DISTINCT FROM $2"
+)
+"""A process number alone may be somebody else's by now."""
 POSTGRES_HOLDER = (
     "SELECT a.pid, coalesce(host(a.client_addr), 'local'), a.backend_start::text, a.application_name"
     " FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"

@@ -35,6 +35,8 @@ class PostgresDatabase:
         self._engine = _engine(url)
         self._writing: AsyncConnection | None = None
         self._writer: Any = None
+        self._session: tuple[Any, ...] = (0, None)
+        """The newest writing session as the server names it: process, and since when."""
 
     @classmethod
     async def open(cls, url: URL, *, read_only: bool) -> Self:
@@ -51,11 +53,15 @@ class PostgresDatabase:
         return database
 
     async def _take(self, refusal: type[LogHeld] | type[LogUnavailable]) -> Any:
-        """A session of our own that holds the lock."""
+        """A session of our own that holds the lock. The one before it, lost to us, is ended where the server has not noticed."""
         writing = await self._engine.connect()
         try:
             raw = (await writing.get_raw_connection()).driver_connection
             assert isinstance(raw, asyncpg.Connection)
+            process, since, standby = await raw.fetchrow(dialect.POSTGRES_OWN_SESSION)
+            if standby:
+                raise LogUnavailable(f"the server at {self.place} is a standby, which takes no writes")
+            await raw.execute(dialect.POSTGRES_END_SESSION, *self._session)
             if not await raw.fetchval(dialect.POSTGRES_TRY_LOCK, dialect.POSTGRES_LOCK_KEY):
                 holders = await raw.fetch(dialect.POSTGRES_HOLDER, dialect.POSTGRES_LOCK_KEY)
                 named = "; ".join(
@@ -67,8 +73,16 @@ class PostgresDatabase:
         except BaseException:
             await writing.close()
             raise
-        self._writing, self._writer = writing, raw
+        self._writing, self._writer, self._session = writing, raw, (process, since)
         return raw
+
+    async def settle(self) -> None:
+        """A session that was lost may still be committing: it is over when its lock is ours."""
+        try:
+            if self._writer is None:
+                await self._take(LogUnavailable)
+        except FAULTS as error:
+            raise dialect.storage_problem(error, self.place) or dialect.unfit(error, self.place) from None
 
     async def fetch(
         self, statement: Prepared, params: tuple[Any, ...] | None = None, *, whole: bool = False

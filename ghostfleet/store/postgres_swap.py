@@ -36,6 +36,9 @@ class Inside:
         await run_steps(self._raw, last(applied))
         return applied
 
+    async def settle(self) -> None:
+        """It all lands with the transaction, or nothing."""
+
     def witnessed(self) -> LogHead | None:
         """Nobody but the server knows."""
         return None

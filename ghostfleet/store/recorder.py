@@ -56,6 +56,11 @@ class Recorder(Protocol):
         """The newest durable row."""
         ...
 
+    async def settled_head(self) -> LogHead:
+        """The same, for the writer after a commit that failed: no commit of its own can land afterwards. Raises LogUnavailable
+        while one may."""
+        ...
+
     async def stated_head(self) -> tuple[LogHead, int]:
         """The head as the last commit stated it, and the position up to which the read models follow."""
         ...

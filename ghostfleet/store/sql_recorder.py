@@ -48,6 +48,10 @@ class SqlRecorder:
         found = await self._db.fetch(self._sql.head)
         return _head(*found[0]) if found else LogHead()
 
+    async def settled_head(self) -> LogHead:
+        await self._db.settle()
+        return await self.head()
+
     async def stated_head(self) -> tuple[LogHead, int]:
         found = await self._db.fetch(self._sql.stated_head)
         if [tuple(map(type, row)) for row in found] != [(int, int, bytes, int)] or found[0][0] != HEAD_ID:

@@ -131,6 +131,9 @@ class SqliteDatabase:
             raise dialect.storage_problem(error, self.place) or dialect.unfit(error, self.place) from None
         return applied
 
+    async def settle(self) -> None:
+        """A commit of this process is over when its statement is."""
+
     async def compact(self) -> None:
         """Give the space of rows that are gone back to the disk."""
         assert self._writer is not None, "opened read-only"

@@ -76,6 +76,9 @@ class MemoryRecorder:
     async def head(self) -> LogHead:
         return LogHead(self._rows[-1].position, self._rows[-1].hash) if self._rows else LogHead()
 
+    async def settled_head(self) -> LogHead:
+        return await self.head()
+
     async def stated_head(self) -> tuple[LogHead, int]:
         return await self.head(), self._projected
 

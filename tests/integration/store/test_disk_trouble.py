@@ -9,6 +9,7 @@ from log_stage import T0_US, a_day, note, registered, signed, tx_hash
 
 from ghostfleet.store.errors import LogCorrupt, LogUnavailable, VersionConflict
 from ghostfleet.store.log import EventLog, open_log
+from ghostfleet.store.postgres import MAX_READERS
 from tests.simulation.memory_recorder import MemoryDisk, MemoryRecorder
 
 
@@ -154,13 +155,7 @@ async def test_a_lost_session_is_replaced_lock_first(postgres_url: str) -> None:
     await other.close()
     with pytest.raises(LogUnavailable):
         await log.append([note("b")], time_us=T0_US)
-    async with asyncio.timeout(90):
-        while log.head.position < 2:
-            try:
-                await log.append([note("c")], time_us=T0_US, expected={"fleet": 1})
-            except LogUnavailable:
-                await asyncio.sleep(0.05)
-    assert (await log.verify()).ok
+    await written(log)
     await log.close()
 
 
@@ -232,4 +227,80 @@ async def test_a_snapshot_that_is_damaged_or_of_another_history_is_passed_over(s
     found = await log.load_snapshot(1)
     assert found is not None
     assert found.position == 5
+    await log.close()
+
+
+SLOW_COMMITS = (
+    "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS"
+    " $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$",
+    "CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
+    " EXECUTE FUNCTION wait()",
+    "SELECT pg_advisory_lock(1)",
+)
+"""Commits wait, as for a disk or a standby, until whoever carries these out lets go."""
+ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+COMMITTING = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'active' AND query LIKE 'COMMIT%'"
+
+
+@pytest.mark.postgres
+async def test_a_commit_that_the_server_is_still_at_when_the_session_is_lost_never_lands_behind_our_back(
+    postgres_url: str,
+) -> None:
+    import asyncpg
+
+    log = await open_log(postgres_url)
+    await log.append([note("a")], time_us=T0_US)
+    server = await asyncpg.connect(postgres_url)
+    for sql in SLOW_COMMITS:
+        await server.execute(sql)
+    lost = raw(log)
+    try:
+        appending = asyncio.create_task(log.append([note("b")], time_us=T0_US))
+        while not await server.fetchval(COMMITTING, lost.get_server_pid()):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.01)
+        lost._transport.abort()  # the server does not notice: it waits for something else
+        with pytest.raises(LogUnavailable):
+            await appending
+        async with asyncio.timeout(30):
+            while await server.fetchval(COMMITTING, lost.get_server_pid()):
+                with pytest.raises(LogUnavailable):  # until whoever lost that session has ended it
+                    await log.append([note("c")], time_us=T0_US, expected={"fleet": 1})
+    finally:
+        await server.close()
+    await written(log)
+    await log.close()
+
+
+async def written(log: EventLog) -> None:
+    """The second event gets into the log in the end."""
+    async with asyncio.timeout(90):
+        while log.head.position < 2:
+            try:
+                await log.append([note("b")], time_us=T0_US, expected={"fleet": 1})
+            except LogUnavailable:
+                await asyncio.sleep(0.05)
+    assert (await log.verify()).ok
+
+
+@pytest.mark.postgres
+async def test_a_standby_is_waited_out(postgres_url: str) -> None:
+    """What it holds may be older than what was committed: nothing is concluded from that."""
+    import asyncpg
+
+    log = await open_log(postgres_url)
+    await log.append([note("a")], time_us=T0_US)
+    server = await asyncpg.connect(postgres_url)
+    name = await server.fetchval("SELECT current_database()")
+    await server.execute("CREATE FUNCTION pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true'")
+    await server.execute(f'ALTER DATABASE "{name}" SET search_path = public, pg_catalog')
+    await server.execute(f"{ENDED} WHERE datname = current_database() AND pid <> pg_backend_pid()")
+    said = []
+    for _ in range(2 + MAX_READERS):  # each session is found lost first
+        with pytest.raises(LogUnavailable) as failed:
+            await log.append([note("b")], time_us=T0_US)
+        said.append(str(failed.value))
+    assert "is a standby" in said[-1]
+    await server.execute("DROP FUNCTION public.pg_is_in_recovery()")
+    await written(log)
+    await server.close()
     await log.close()
