@@ -10,11 +10,14 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from ghostfleet.domain.events import Stream
+from ghostfleet.domain.events import FLEET_STREAM, LogArchived, Stream
 from ghostfleet.store.archives import Archive, anchor_row, anchors_of, delete_anchor, insert_anchor
+from ghostfleet.store.archiving import moments_of
+from ghostfleet.store.codec import CODEC
 from ghostfleet.store.database import Database, Steps
+from ghostfleet.store.durable_files import content_of
 from ghostfleet.store.errors import ArchiveMissing, LogCorrupt
-from ghostfleet.store.queries import EventQuery, Page, checked_limit
+from ghostfleet.store.queries import MAX_PAGE_ROWS, EventQuery, Page, checked_limit, every
 from ghostfleet.store.recorder import Recorder, Snapshot
 from ghostfleet.store.rows import EventRow, LogHead
 from ghostfleet.store.sql_recorder import LAST_POSITION, SqlRecorder
@@ -151,11 +154,33 @@ class ArchivedRecorder(SqlRecorder):
             return f"the state at the anchor by fold version {damaged[0].fold_version} is damaged"
         known: dict[Stream, int] = {}
         for archive in self.archives:
-            if self._at_hand(archive):
-                held = await (await self._recorder_of(archive)).versions()
-                if {**known, **{stream: newest for stream, (newest, _) in held.items()}} != archive.versions:
-                    return f"the versions of streams at the end of archive {archive.file} are not those in the file"
+            if self._at_hand(archive) and (fault := await self._fault_of_file(archive, known)):
+                return f"archive {archive.file}: {fault}"
             known = dict(archive.versions)
+        return await self._fault_of_table()
+
+    async def _fault_of_file(self, archive: Archive, known: Mapping[Stream, int]) -> str:
+        """What is remembered of a file is what questions are answered by, and the file has nothing besides its events."""
+        recorder = await self._recorder_of(archive)
+        held = await recorder.versions()
+        if {**known, **{stream: newest for stream, (newest, _) in held.items()}} != archive.versions:
+            return "the versions of streams at its end are not those in the file"
+        moments = await moments_of(recorder._db, archive.first_position - 1, archive.last_position)
+        if (moments.first_us, moments.last_us) != (archive.first_us, archive.last_us):
+            return "table archives gives it another time than its events have"
+        assert self._place is not None
+        content = await asyncio.to_thread(content_of, self._place / archive.file)
+        if content.sha256 != archive.file_sha256:
+            return f"it is not the file that was made: its sha256 was {archive.file_sha256} and is {content.sha256}"
+        return ""
+
+    async def _fault_of_table(self) -> str:
+        """Table archives beside what the log says of each archive, where that is at hand."""
+        query = EventQuery(stream=FLEET_STREAM, types=(LogArchived.__name__,), limit=MAX_PAGE_ROWS)
+        said = [(CODEC.decode(row).event, row.time_us) async for row in every(self.rows, query)]
+        for archive in self.archives:
+            if (archive.event, archive.archived_us) not in said and not self.missing():
+                return f"archive {archive.file}: table archives does not say of it what LogArchived says"
         return ""
 
     async def close(self) -> None:

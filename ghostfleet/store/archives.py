@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import bindparam, delete, insert, select
 
-from ghostfleet.domain.events import Stream
+from ghostfleet.domain.events import LogArchived, Stream
 from ghostfleet.domain.values import Hash, encode_json
 from ghostfleet.store.database import Database, Prepared, prepare
 from ghostfleet.store.errors import LogCorrupt
@@ -41,6 +41,17 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True):
     def head(self) -> LogHead:
         """Its last row, which the log's next one continues."""
         return LogHead(self.last_position, self.last_hash)
+
+    @property
+    def event(self) -> LogArchived:
+        """What the log itself says of it."""
+        return LogArchived(
+            first_position=self.first_position,
+            last_position=self.last_position,
+            last_hash=self.last_hash,
+            file=self.file,
+            file_sha256=self.file_sha256,
+        )
 
     def words(self, place: Path | None) -> str:
         """What is not at hand, for whoever asked for it."""

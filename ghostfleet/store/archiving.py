@@ -83,14 +83,7 @@ async def move_out(database: Database, archive: Archive, state: Snapshot, head: 
 
 def _archived_event(archive: Archive, head: LogHead, version: int) -> EventRow:
     """LogArchived as the row behind `head`."""
-    event = ev.LogArchived(
-        first_position=archive.first_position,
-        last_position=archive.last_position,
-        last_hash=archive.last_hash,
-        file=archive.file,
-        file_sha256=archive.file_sha256,
-    )
-    encoded = CODEC.encode(ev.NewEvent(ev.FLEET_STREAM, event))
+    encoded = CODEC.encode(ev.NewEvent(ev.FLEET_STREAM, archive.event))
     numbers = (head.position + 1, version + 1, encoded.type_version, encoded.critical, archive.archived_us)
     digest = Hash(chain_hash(head.hash, *numbers, encoded.text))
     return EventRow(

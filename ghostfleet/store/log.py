@@ -132,14 +132,13 @@ class EventLog:
         return await verify(self._recorder, self._codec, after, asked)
 
     async def rebuild_projections(self) -> None:
-        """Make the read models anew from the events, and drop snapshots that do not fit them. For a log that nobody appends
-        to meanwhile. Raises ArchiveMissing before it changes anything."""
+        """Make the read models anew from the events, and drop the snapshots. For a log that nobody appends to meanwhile.
+        Raises ArchiveMissing before it changes anything."""
         if missing := self.missing():
             raise ArchiveMissing(f"the read models are derived from all events, and {missing[0]}: put it there")
         await self._recorder.forget_projections()
         await self._project(0)
-        every = await self._recorder.every_snapshot()
-        await self._recorder.drop_snapshots([it for it in every if not await snapshot_fits(self._recorder, it)])
+        await self._recorder.drop_snapshots(await self._recorder.every_snapshot())
 
     async def _project(self, after: int) -> None:
         while page := await self._recorder.page(after, None, READ_PAGE_ROWS):

@@ -10,6 +10,7 @@ from ghostfleet.store.checkpoints import Asked, CheckpointWalk, Newest
 from ghostfleet.store.codec import Codec
 from ghostfleet.store.errors import LogCorrupt, UnknownCriticalEvent
 from ghostfleet.store.expectation import Expectation
+from ghostfleet.store.kept_states import KeptStates
 from ghostfleet.store.newer import naming_the_release
 from ghostfleet.store.recorder import Recorder, Snapshot
 from ghostfleet.store.rows import GENESIS, EventRow, LogHead, hash_of
@@ -76,6 +77,7 @@ class _Walk:
         self._versions: dict[Stream, int] | None = {} if at.position == 0 else None
         self.expected = Expectation() if at.position == 0 else None
         self.checkpoints: CheckpointWalk | None = None
+        self.kept: KeptStates | None = None
 
     async def step(self, row: EventRow) -> None:
         """One more row. Raises Misfit."""
@@ -103,6 +105,8 @@ class _Walk:
             )
         if self.checkpoints is not None and (fault := await self.checkpoints.see(recorded.event, row)):
             raise Misfit(fault, position)
+        if self.kept is not None and (fault := self.kept.see(recorded)):
+            raise Misfit(fault)
         self.at = LogHead(row.position, row.hash)
         self.rows += 1
 
@@ -124,6 +128,8 @@ async def verify(recorder: Recorder, codec: Codec, after: int, asked: Asked | No
     walk.checkpoints = CheckpointWalk(recorder, asked) if asked is not None else None
     try:
         walk.at = await _start(recorder, after)
+        walk.kept = KeptStates(recorder)
+        await walk.kept.begin(walk.at)
         if walk.checkpoints is not None:
             await walk.checkpoints.begin(walk.at)
         await _walk_to_the_end(recorder, walk)

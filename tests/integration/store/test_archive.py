@@ -109,7 +109,7 @@ async def test_without_the_file_the_log_goes_on_and_says_what_is_missing(
     with pytest.raises(ArchiveMissing, match=r"archive old\.db"):
         await log.rebuild_projections()
     written = await log.append([note("goes on")], time_us=LAST_US)
-    await log.save_snapshot(written[0].position, FOLD_VERSION, b"{}")
+    await log.save_snapshot(written[0].position, FOLD_VERSION, encode_state(await recover(log)))
     found = await log.verify()
     assert (found.ok, found.after, list(found.missing)) == (True, done.last_position, list(log.missing()))
     assert found.rows == log.head.position - done.last_position
@@ -251,6 +251,12 @@ def change(path: Path | str, sql: str) -> None:
         (False, "DELETE FROM archives"),
         (False, "DELETE FROM anchors"),
         (False, "UPDATE anchors SET state = CAST('{}' AS BLOB)"),
+        (True, "INSERT INTO events SELECT 10000, stream, 0, type, 1, 1, 1, '', '{}', hash FROM events LIMIT 1"),
+        (True, "INSERT INTO events SELECT -5, stream, 0, type, 1, 1, 1, '', '{}', hash FROM events LIMIT 1"),
+        (False, "UPDATE archives SET first_us = last_us"),
+        (False, "UPDATE archives SET last_us = 0"),
+        (False, "UPDATE archives SET file_sha256 = zeroblob(32)"),
+        (False, "UPDATE archives SET archived_us = archived_us - 1"),
         (False, "INSERT INTO events SELECT 1, stream, 0, type, 1, 1, 1, '', '{}', hash FROM events LIMIT 1"),
     ],
 )
@@ -262,6 +268,18 @@ async def test_an_edit_of_archive_or_anchor_is_found(archived: str, place: Path,
         assert found.problem
     except LogCorrupt:
         pass
+
+
+async def test_a_state_at_the_anchor_that_was_made_up_is_found(archived: str, place: Path) -> None:
+    """Whoever can write there writes its digest as well. Without the files nobody can tell: that one is taken on trust."""
+    log = await open_log(archived, archives=place)
+    state = await log.load_anchor_state(FOLD_VERSION)
+    assert state is not None
+    await log.save_anchor_state(FOLD_VERSION, state.state.replace(b'"decisions":', b'"decisions":1'))
+    assert "the state at the anchor" in (await log.verify()).problem
+    await log.save_anchor_state(FOLD_VERSION, state.state)
+    assert (await log.verify()).ok
+    await log.close()
 
 
 async def test_another_file_of_that_name_is_refused(archived: str, place: Path, tmp_path: Path) -> None:

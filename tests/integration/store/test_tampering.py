@@ -10,9 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from lived_log import live
 from log_stage import T0_US, a_day, note
 
 from ghostfleet.domain.events import Recorded
+from ghostfleet.domain.state import FOLD_VERSION, encode_state
+from ghostfleet.engine.recovery import recover
 from ghostfleet.store.errors import LogCorrupt, LogCutBack
 from ghostfleet.store.log import open_log
 from ghostfleet.store.verification import Verification, verify
@@ -167,6 +170,24 @@ async def test_a_read_model_that_says_something_else_is_found_and_rebuilding_men
         await log.rebuild_projections()
         assert (await log.verify()).ok
         await log.close()
+
+
+async def test_a_snapshot_that_was_made_up_is_found_whatever_its_digest_and_rebuilding_drops_it(
+    sqlite_url: str, commits: tuple[Commit, ...]
+) -> None:
+    await live(sqlite_url, commits)
+    log = await open_log(sqlite_url)
+    state = await recover(log)
+    await log.save_snapshot(state.position, FOLD_VERSION, encode_state(state))
+    assert (await log.verify()).ok
+    made_up = encode_state(state).replace(b'"decisions":', b'"decisions":1')
+    await log.save_snapshot(state.position, FOLD_VERSION, made_up)
+    assert encode_state(await recover(log)) == made_up
+    assert f"the snapshot at position {state.position} is not the state" in (await log.verify()).problem
+    await log.rebuild_projections()
+    assert (await log.verify()).ok
+    assert encode_state(await recover(log)) == encode_state(state)
+    await log.close()
 
 
 async def test_text_that_is_no_unicode_is_a_fault_with_a_name(path: Path) -> None:
