@@ -34,16 +34,18 @@ async def open_database(url: str, *, read_only: bool, create: bool = True) -> Da
 
 
 def archive_place(url: str, configured: Path | None) -> Path | None:
-    """Where the archive files of a log lie: as the settings say, else beside a SQLite file."""
-    path = sqlite_path(url)
-    return configured or (None if path is None else path.parent)
+    """Where the archive files of a log lie: as the settings say, else beside a SQLite file, by the name that it is asked by."""
+    if configured is not None or sqlite_path(url) is None:
+        return configured
+    return Path(os.path.abspath(str(_url(url).database))).parent
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file of a log in SQLite, None for one in PostgreSQL. Raises BadInput for any other place."""
+    """The file of a log in SQLite, by the one name that every link to it leads to: its lock and witness lie beside that. None for
+    one in PostgreSQL. Raises BadInput for any other place."""
     where = _url(url)
     if where.get_backend_name() == "sqlite" and where.database and where.database != ":memory:":
-        return Path(os.path.abspath(where.database))
+        return Path(os.path.realpath(where.database))
     if where.get_backend_name() in ("postgresql", "postgres") and where.database:
         return None
     raise BadInput("the log lives at sqlite:///FILE or postgresql://USER@HOST/DATABASE")

@@ -81,6 +81,21 @@ async def test_the_same_process_cannot_open_it_twice_either(sqlite_url: str) -> 
     await log.close()
 
 
+async def test_a_link_to_the_log_is_the_log(tmp_path: Path) -> None:
+    """Whoever opens it by another name is refused as well, and leaves no lock or witness of their own."""
+    (tmp_path / "here").mkdir()
+    log = await open_log(f"sqlite:///{tmp_path}/log.db")
+    (tmp_path / "here" / "linked.db").symlink_to(tmp_path / "log.db")
+    with pytest.raises(LogHeld, match=f"process {os.getpid()} on "):
+        await open_log(f"sqlite:///{tmp_path}/here/linked.db")
+    await log.append([note("still mine")], time_us=T0_US)
+    await log.close()
+    log = await open_log(f"sqlite:///{tmp_path}/here/linked.db")
+    assert log.head.position == 1
+    await log.close()
+    assert os.listdir(tmp_path / "here") == ["linked.db"]
+
+
 async def test_a_reader_sees_what_is_committed_while_it_is_written_and_after(sqlite_url: str) -> None:
     log = await open_log(sqlite_url)
     reader = await open_log(sqlite_url, read_only=True)
