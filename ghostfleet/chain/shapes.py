@@ -13,9 +13,8 @@ T = TypeVar("T")
 OctetsT = TypeVar("OctetsT", bound=Octets)
 
 MAX_COUNT = 2**63
-"""Block numbers, timestamps, amounts of gas: above it an answer is nonsense, and SQL integers end."""
-MAX_NONCE = 2**64 - 1
-"""EIP-2681."""
+"""Block numbers, timestamps, amounts of gas, nonces (EIP-2681 would allow twice as many): above it an answer is nonsense, and SQL
+integers end."""
 MAX_WEI = 2**256
 MAX_FEE_WEI = 2**128
 MAX_TOPICS = 4
@@ -42,7 +41,7 @@ def quantity(value: Any, below: int = MAX_COUNT) -> int:
 
 
 def nonce(value: Any) -> int:
-    return quantity(value, MAX_NONCE)
+    return quantity(value, MAX_COUNT)
 
 
 def wei(value: Any) -> int:

@@ -11,7 +11,7 @@ from ghostfleet.errors import BadInput
 from ghostfleet.store.checkpoints import Asked
 from ghostfleet.store.codec import CODEC, Codec, Encoded
 from ghostfleet.store.commits import MAX_APPEND_ROWS, GroupCommit
-from ghostfleet.store.errors import ArchiveMissing, EventUnwritable, LogUnavailable, UnknownCriticalEvent
+from ghostfleet.store.errors import ArchiveMissing, EventUnwritable, LogCorrupt, LogUnavailable, UnknownCriticalEvent
 from ghostfleet.store.newer import naming_the_release
 from ghostfleet.store.opening import opened
 from ghostfleet.store.places import recorder_at
@@ -137,17 +137,23 @@ class EventLog:
         if missing := self.missing():
             raise ArchiveMissing(f"the read models are derived from all events, and {missing[0]}: put it there")
         await self._recorder.forget_projections()
-        await self._project(0)
+        if not await self._project(0):
+            raise LogCorrupt(
+                "the read models cannot hold what the log says: `ghost-fleet audit verify` names where they end"
+            )
         await self._recorder.drop_snapshots(await self._recorder.every_snapshot())
 
-    async def _project(self, after: int) -> None:
+    async def _project(self, after: int) -> bool:
+        """Whether the read models follow to the end now. A log that holds what they cannot goes on without."""
         while page := await self._recorder.page(after, None, READ_PAGE_ROWS):
             after = page[-1].position
             try:
                 changes = changes_of(map(self._codec.decode, page))
             except UnknownCriticalEvent as unknown:
                 raise await naming_the_release(self._recorder, unknown, self._codec) from None
-            await self._recorder.project(changes, after)
+            if not await self._recorder.project(changes, after):
+                return False
+        return True
 
     async def save_snapshot(self, position: int, fold_version: int, state: bytes) -> None:
         """Keep a folded state. Raises BadInput for a position beyond the head, LogUnavailable."""
@@ -192,8 +198,6 @@ class EventLog:
 
 
 def _gap(after: int, position: int) -> Exception:
-    from ghostfleet.store.errors import LogCorrupt
-
     return LogCorrupt(f"position {after + 1} is missing: {after} is followed by {position}")
 
 

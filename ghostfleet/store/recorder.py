@@ -118,8 +118,8 @@ class Recorder(Protocol):
         """Empty the read models; they follow the log up to position 0."""
         ...
 
-    async def project(self, changes: Sequence[Change], until: int) -> None:
-        """Carry out changes that were missing; the read models follow up to `until` then."""
+    async def project(self, changes: Sequence[Change], until: int) -> bool:
+        """Carry out changes that were missing; the read models follow up to `until` then. Not when they cannot be carried out."""
         ...
 
     async def put_snapshot(self, snapshot: Snapshot, keep: int) -> None:

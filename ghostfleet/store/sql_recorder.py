@@ -171,9 +171,11 @@ class SqlRecorder:
         await self._db.write([(statement, [()]) for statement in self._sql.forget], (), lambda _: self._following(0))
         self._projected = 0
 
-    async def project(self, changes: Sequence[Change], until: int) -> None:
-        await self._db.write(self._steps(changes), (), lambda _: self._following(until))
-        self._projected = until
+    async def project(self, changes: Sequence[Change], until: int) -> bool:
+        done = await self._db.write((), self._steps(changes), lambda done: self._following(until) if done else ())
+        if done:
+            self._projected = until
+        return done
 
     def _following(self, position: int) -> Steps:
         return [(self._sql.set_projected, [self._sql.set_projected.row(projected=position)])]

@@ -176,11 +176,12 @@ class MemoryRecorder:
         self._check_disk()
         self._table, self._projected = TransactionTable(), 0
 
-    async def project(self, changes: Sequence[Change], until: int) -> None:
+    async def project(self, changes: Sequence[Change], until: int) -> bool:
         self._check_disk()
         for change in changes:
             self._table.apply(change)
         self._projected = until
+        return True
 
     async def put_snapshot(self, snapshot: Snapshot, keep: int) -> None:
         self._check_disk()

@@ -101,6 +101,11 @@ async def test_a_value_that_no_read_model_can_hold_does_not_keep_the_event_out(s
     assert "read models" in (await log.verify()).problem
     assert await log.transaction(tx_hash("w", 2**70, 1)) is None
     await log.close()
+    again = await open_log(sqlite_url)
+    assert (await again.append([note("and on")], time_us=T0_US))[0].position == 4
+    with pytest.raises(LogCorrupt, match="read models cannot hold"):
+        await again.rebuild_projections()
+    await again.close()
 
 
 async def test_a_large_commit_is_written_once(sqlite_url: str) -> None:
@@ -130,6 +135,9 @@ async def test_a_value_that_postgresql_cannot_hold_does_not_keep_the_event_out(p
     await log.append([note("goes on")], time_us=T0_US)
     assert log.head.position == 3
     await log.close()
+    again = await open_log(postgres_url)
+    assert (await again.append([note("and on")], time_us=T0_US))[0].position == 4
+    await again.close()
 
 
 async def test_read_models_that_lag_are_brought_up_at_the_next_opening(sqlite_url: str) -> None:

@@ -143,7 +143,7 @@ def test_a_header_that_names_its_transactions_otherwise_tells_nothing_of_them(sa
     [
         ("receipt", RECEIPT | {"transactionHash": "0x" + "99" * 32}),
         ("head_at", BLOCK | {"number": "0x6"}),
-        ("nonce", hex(2**64)),
+        ("nonce", hex(2**63)),
         ("balance", "-0x1"),
         ("balance", "0x"),
         ("balance", "0x1_0"),
