@@ -18,5 +18,5 @@ async def record_alone(loaded: Loaded, clock: Clock, command: AdminCommand, made
     plan = await plan_of(loaded.store.url)
     if plan.steps:
         raise WouldMigrate(f"the data is at {plan.current}, and writing to it would bring it to {plan.target}")
-    async with log_alone(loaded.store.url, clock) as live:
+    async with log_alone(loaded, clock) as live:
         return await record_backup(live, command, made)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from ghostfleet.config.loaded import Loaded
 from ghostfleet.engine.ports import Clock
 from ghostfleet.engine.recovery import recover
 from ghostfleet.engine.state import LiveState
@@ -11,12 +12,12 @@ from ghostfleet.store.log import open_log
 
 
 @contextlib.asynccontextmanager
-async def log_alone(url: str, clock: Clock) -> AsyncIterator[LiveState]:
-    """The state of the log at this place, and commits to it, while the block runs.
+async def log_alone(loaded: Loaded, clock: Clock) -> AsyncIterator[LiveState]:
+    """The state of the log of these settings, and commits to it, while the block runs.
 
     Raises LogHeld where the service runs, and what opening a log raises.
     """
-    log = await open_log(url)
+    log = await open_log(loaded.store.url, archives=loaded.archive_dir)
     try:
         live = LiveState(await recover(log), log, clock, lambda _recorded: None)
         committing = asyncio.create_task(live.run(), name="commits")

@@ -95,7 +95,7 @@ async def create_alone(
     created = token_created(
         token, name=command.target, role=role, expires=expires, actor=command.actor, now_us=clock.now_us()
     )
-    async with log_alone(loaded.store.url, clock) as live:
+    async with log_alone(loaded, clock) as live:
         obeyed = await tokens.create_token(live, command, created)
     return told(created, token, repeated=obeyed.repeated) | commanded(command, obeyed)
 
@@ -103,14 +103,14 @@ async def create_alone(
 async def revoke_alone(loaded: Loaded, clock: Clock, command: AdminCommand) -> JsonObject:
     """A token ended on the log itself. Raises UnknownToken, LogHeld."""
     require_not_of_settings(command.target, loaded.admin)
-    async with log_alone(loaded.store.url, clock) as live:
+    async with log_alone(loaded, clock) as live:
         obeyed = await tokens.revoke_token(live, command)
     return {"status": "revoked", "name": command.target} | commanded(command, obeyed)
 
 
 async def list_alone(loaded: Loaded, clock: Clock) -> JsonObject:
     """All tokens, as the log has them."""
-    log = await open_log(loaded.store.url, read_only=True)
+    log = await open_log(loaded.store.url, read_only=True, archives=loaded.archive_dir)
     try:
         state: State = await recover(log)
     finally:

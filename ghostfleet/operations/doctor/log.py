@@ -52,7 +52,7 @@ async def database(patient: Patient) -> Finding:
 
 async def hash_chain(patient: Patient) -> Finding:
     """Do the rows of the last day fit their hashes?"""
-    log = await open_log(patient.parts.store_url, read_only=True)
+    log = await open_log(patient.parts.store_url, read_only=True, archives=patient.archives)
     try:
         return await _walk(log)
     finally:

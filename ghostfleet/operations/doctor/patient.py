@@ -41,10 +41,15 @@ class Patient:
             return None
         return Path(where.database) if where.get_backend_name() == "sqlite" and where.database else None
 
+    @property
+    def archives(self) -> Path | None:
+        """Where the log's archives lie, as far as the settings can be used."""
+        return self.loaded.archive_dir if self.loaded is not None else None
+
     async def state(self) -> State:
         """The state that the log makes, folded once for all checks that want it."""
         if self._state is None:
-            self._state = asyncio.create_task(_fold(self.parts.store_url))
+            self._state = asyncio.create_task(_fold(self.parts.store_url, self.archives))
         return await asyncio.shield(self._state)
 
     def dismiss(self) -> None:
@@ -74,8 +79,8 @@ def admitted(
     )
 
 
-async def _fold(url: str) -> State:
-    log = await open_log(url, read_only=True)
+async def _fold(url: str, archives: Path | None) -> State:
+    log = await open_log(url, read_only=True, archives=archives)
     try:
         return await recover(log)
     finally:

@@ -16,14 +16,31 @@ from log_stage import note
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.state import FOLD_VERSION, encode_state
 from ghostfleet.engine import recovery
+from ghostfleet.engine.clock import SystemClock
 from ghostfleet.engine.recovery import keep_anchor, recover
 from ghostfleet.operations.archive import NotThisLog, archive
+from ghostfleet.operations.doctor.patient import admitted
+from ghostfleet.operations.offline import log_alone
+from ghostfleet.operations.tokens import list_alone
 from ghostfleet.store.errors import ArchiveMissing, LogCorrupt, LogHeld, SchemaTooNew
 from ghostfleet.store.log import EventLog, open_log, verify_log
 from ghostfleet.store.queries import EventQuery, TransactionQuery
 from tests.simulation.memory_recorder import Commit
 
 DECISION = Path(__file__).parents[3] / "docs/decisions/0007-hash-chain.md"
+SETTINGS = """
+[chain]
+chain_id = 6343
+rpc_url = "http://127.0.0.1:1"
+[plugins]
+enabled = ["transfer"]
+[plugins.transfer]
+to = "0x00000000000000000000000000000000000000aa"
+[store]
+url = "{url}"
+[archive]
+dir = "{archives}"
+"""
 LAST_US = 2**62
 """A moment after everything."""
 
@@ -137,6 +154,22 @@ async def test_a_newer_fold_reads_the_archive_once_and_says_which_file_it_needs(
     monkeypatch.undo()  # and back: the state of this release's fold is still there
     assert encode_state(await recover(log)) == state
     await log.close()
+
+
+async def test_while_the_service_is_down_its_log_is_read_with_the_archives_of_its_settings(
+    sqlite_url: str, place: Path, tmp_path: Path, commits: tuple[Commit, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between an upgrade and its first start, tokens are made and ended, backups noted and the fleet examined."""
+    await live(sqlite_url, commits)
+    await archive(sqlite_url, moment(commits, 0.5), place / "old.db", archives=place)
+    (tmp_path / "config.toml").write_text(SETTINGS.format(url=sqlite_url, archives=place))
+    monkeypatch.setattr(recovery, "FOLD_VERSION", FOLD_VERSION + 1)
+    patient = admitted(tmp_path / "config.toml", {}, unhealthy=str, unready=str)
+    assert patient.loaded is not None, patient.problems
+    assert (await patient.state()).position
+    assert await list_alone(patient.loaded, SystemClock()) == {"tokens": []}
+    async with log_alone(patient.loaded, SystemClock()) as live_state:
+        assert live_state.state.position == (await patient.state()).position
 
 
 async def test_release_0_1_0_refuses_an_archived_log_and_starts_on_any_other(
