@@ -71,6 +71,8 @@ async def test_it_may_be_in_a_block_that_was_skipped(heads: Heads, node: Node, m
     monkeypatch.setattr(heads_, "MAX_GAP", 2)
     node.chain = others("a", 9, node.chain)
     await look(heads, node)
+    assert OURS in heads.unseen, "so far ahead a head counts at the second look"
+    await look(heads, node)
     assert OURS not in heads.unseen
 
 
