@@ -14,8 +14,10 @@ import coincurve
 import typer
 
 from ghostfleet.cli.before_paying import require_files, require_of_service
-from ghostfleet.cli.client import JsonOption, ReasonOption, Way, asking
+from ghostfleet.cli.client import JsonOption, ReasonOption, ServiceRefused, Way, asking
+from ghostfleet.cli.operation_tables import not_funded
 from ghostfleet.cli.operations import (
+    PAY_THESE,
     NotDone,
     PlanOption,
     WalletsOption,
@@ -28,6 +30,7 @@ from ghostfleet.cli.operations import (
     tokens_known,
 )
 from ghostfleet.cli.operations_door import OperationsDoor, door
+from ghostfleet.cli.operations_view import looker
 from ghostfleet.cli.options import options_of
 from ghostfleet.cli.output import print_json, print_line, print_notice, print_table
 from ghostfleet.config import editing
@@ -93,6 +96,8 @@ def rotate(
     require_files(
         loaded, rotation, options_of(context).environ(), begun=read(out) is not None, keys_may_stay=keys_may_stay
     )
+    if read(out) is None:
+        _require_receiver(context, way, rotation)
     rotation = begun(out, rotation)
     fresh = _generated(loaded, out, rotation, scrypt_n)
     print_notice(f"{len(fresh)} new wallets in {out}")
@@ -101,9 +106,11 @@ def rotate(
         _require_what_follows(context, service, loaded, out, rotation, fresh, keys_may_stay)
         _funded(service, loaded, rotation, fresh, why, quiet=as_json)
         _in_use(context, service, loaded, out, fresh)
+        _destruction_ended(service, loaded, rotation, why, quiet=as_json)
         emptied = _emptied(service, rotation, why, quiet=as_json)
-        _out_of_use(context, service, loaded, out, rotation)
-        destroyed = _destroyed(service, rotation, why, quiet=as_json)
+        empty = [name for name in rotation.old if emptied["rows"].get(name, {}).get("empty", True)]
+        _out_of_use(context, service, loaded, out, empty)
+        destroyed = _destroyed(service, rotation, empty, why, quiet=as_json)
     _end(rotation, fresh, emptied, destroyed, as_json=as_json)
     ended(out)
 
@@ -148,6 +155,14 @@ def _keyfiles(config: Path, old: Sequence[str]) -> dict[str, str]:
         if not files.get(name):
             raise BadInput(f"{name} has no keyfile in the settings: rotate those that have one, the others by hand")
     return {name: str(resolved(config.parent, files[name])) for name in old}
+
+
+def _require_receiver(context: typer.Context, way: Way, rotation: Rotation) -> None:
+    """Before anything is written or paid: what the old wallets hold may go where it is to go. Raises BadInput."""
+    try:
+        looker(context, way).plan({"kind": "extract", "extract": _extraction(rotation)})
+    except (BadInput, ServiceRefused) as refused:
+        raise BadInput(f"nothing was paid: {refused}") from None
 
 
 def _generated(loaded: Loaded, out: Path, rotation: Rotation, scrypt_n: int) -> dict[str, str]:
@@ -230,7 +245,10 @@ def _funded(
         "tokens": rotation.tokens,
         "again": rotation.name,
     }
-    carried_out(service, {"kind": "fund", "fund": fund, "reason": why}, quiet=quiet)
+    ended = carried_out(service, {"kind": "fund", "fund": fund, "reason": why}, quiet=quiet)
+    missing = not_funded(ended, fund)
+    if missing:
+        print_notice(f"not all of it arrived at {len(missing)} new wallets ({missing[0]}): {PAY_THESE}")
 
 
 def _in_use(
@@ -255,23 +273,40 @@ def _with_new(text: str, out: Path, fresh: Mapping[str, str]) -> str:
     return text
 
 
+def _extraction(rotation: Rotation) -> dict[str, Any]:
+    return {"to": rotation.to, "wallets": list(rotation.old), "wait": True, "retire": True}
+
+
 def _emptied(service: OperationsDoor, rotation: Rotation, why: str, *, quiet: bool) -> dict[str, Any]:
-    extract = {"to": rotation.to, "wallets": list(rotation.old), "wait": True, "retire": True}
-    return carried_out(service, {"kind": "extract", "extract": extract, "reason": why}, quiet=quiet)
+    return carried_out(service, {"kind": "extract", "extract": _extraction(rotation), "reason": why}, quiet=quiet)
 
 
-def _out_of_use(context: typer.Context, service: OperationsDoor, loaded: Loaded, out: Path, rotation: Rotation) -> None:
-    """The old wallets are disabled in the settings, and the service has read that."""
+def _out_of_use(
+    context: typer.Context, service: OperationsDoor, loaded: Loaded, out: Path, empty: Sequence[str]
+) -> None:
+    """The old wallets that are empty are disabled in the settings, and the service has read that. One that is not keeps its place
+    there, and so the service its key: the same command empties it once it can."""
     text = loaded.path.read_text(encoding="utf-8")
-    changed = editing.disable(text, rotation.old)
+    changed = editing.disable(text, empty)
     if changed != text:
         editing.replace_file(loaded.path, changed, options_of(context).environ(), _backup(loaded, out, "between"))
-        print_notice(f"{len(rotation.old)} old wallets are disabled in {loaded.path}")
+        print_notice(f"{len(empty)} old wallets are disabled in {loaded.path}")
     service.reload()
 
 
-def _destroyed(service: OperationsDoor, rotation: Rotation, why: str, *, quiet: bool) -> dict[str, Any]:
-    destroy = {"keyfiles": rotation.keyfiles}
+def _destruction_ended(service: OperationsDoor, loaded: Loaded, rotation: Rotation, why: str, *, quiet: bool) -> None:
+    """An earlier try asked for it and was killed while the chain was not final yet: it has these wallets until it ends."""
+    disabled = [str(it.id) for it in loaded.wallets if it.id in rotation.old and not it.enabled]
+    if disabled and any(it["kind"] == "destroy" for it in service.open()):
+        _destroyed(service, rotation, [name for name in rotation.old if name in disabled], why, quiet=quiet)
+
+
+def _destroyed(
+    service: OperationsDoor, rotation: Rotation, names: Sequence[str], why: str, *, quiet: bool
+) -> dict[str, Any]:
+    if not names:
+        return {"rows": {}}
+    destroy = {"keyfiles": {name: rotation.keyfiles[name] for name in names}}
     return carried_out(service, {"kind": "destroy", "destroy": destroy, "reason": why}, quiet=quiet)
 
 
@@ -297,8 +332,8 @@ def _end(
     *,
     as_json: bool,
 ) -> None:
-    lines = destroyed["rows"]
-    kept = [name for name in rotation.old if not lines.get(name, {}).get("destroyed")]
+    lines = {name: destroyed["rows"].get(name) or _not_empty(emptied["rows"][name]) for name in rotation.old}
+    kept = [name for name in rotation.old if not lines[name]["destroyed"]]
     if as_json:
         print_json(
             {"old": list(rotation.old), "new": fresh, "emptied": emptied, "destroyed": destroyed, "problems": kept}
@@ -314,3 +349,8 @@ def _end(
         raise NotDone(
             f"the keys of {', '.join(kept)} are not destroyed: the table says why; run the same command again"
         )
+
+
+def _not_empty(line: Mapping[str, Any]) -> dict[str, Any]:
+    """The line of a wallet whose key was not asked for, as it is not empty."""
+    return {"block": "-", "left": line["left"], "destroyed": False, "remarks": ["not empty", *line["remarks"]]}

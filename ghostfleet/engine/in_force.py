@@ -66,6 +66,8 @@ class Tuning:
     plugins: Mapping[str, Plugin[Any]]
     allowed: AllowList
     """Whom the wallets may sign to: what the settings name. Wallets that are registered need not stand there."""
+    enabled: frozenset[str] = frozenset()
+    """The wallets that the settings have in use. One that an operation has retired may be asked for once more."""
     checkpoint_secs: float = 0.0
     """Time from one signed checkpoint of the log to the next; 0 is never."""
 

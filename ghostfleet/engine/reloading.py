@@ -17,6 +17,7 @@ from ghostfleet.config.changes import Applies, Change, Difference, difference
 from ghostfleet.config.loaded import Endpoint, Loaded
 from ghostfleet.domain.events import NewEvent
 from ghostfleet.domain.state import Candidate
+from ghostfleet.domain.values import WalletId
 from ghostfleet.engine import registration
 from ghostfleet.engine.commands import earlier, obey
 from ghostfleet.engine.in_force import Successor
@@ -241,6 +242,7 @@ class Reloader:
         """Called in the step in which the commit becomes visible: nothing in here waits."""
         world = self._world
         self._keyring.adopt(keyring)
+        self._let_go(after)
         if (after.chain.endpoints, after.chain) != (self.loaded.chain.endpoints, self.loaded.chain):
             self._edge.use(endpoint_configs(after), request_timeout_secs=after.chain.request_timeout_secs)
             for name in world.state.fleet.drained_endpoints:
@@ -249,6 +251,14 @@ class Reloader:
         if after.run.log_level != self.loaded.run.log_level:
             logging.getLogger(LOGGER).setLevel(after.run.log_level.upper())
         self.loaded = after
+
+    def _let_go(self, after: Loaded) -> None:
+        """Keys of wallets that leave the settings and have retired before; those that retire with this have lanes that let go."""
+        stay = {it.id for it in configured_wallets(after)}
+        for name in (it.id for it in configured_wallets(self.loaded) if it.id not in stay):
+            wallet = self._world.state.wallets.get(WalletId(name))
+            if wallet is not None and wallet.retired and not wallet.slots:
+                self._keyring.forget(WalletId(name))
 
     async def _keys_again(self, after: Loaded, source: SettingsSource) -> None:
         """Open what could not be opened at the start: by now somebody may have mended some of it."""

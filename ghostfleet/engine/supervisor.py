@@ -73,7 +73,10 @@ class Supervisor:
             started = loop.time()
             try:
                 await lane.run()
-                self._world.signer.forget(WalletId(lane.name))
+                if (
+                    lane.name not in self._world.in_force.now.enabled
+                ):  # or an extraction left something: it is asked for again
+                    self._world.signer.forget(WalletId(lane.name))
                 return
             except StopService:
                 raise

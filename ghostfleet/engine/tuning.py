@@ -29,6 +29,7 @@ def tuning_of(loaded: Loaded, plugins: Mapping[str, Plugin[Any]]) -> Tuning:
         profiles=loaded.profiles,
         plugins=plugins,
         allowed=allow_list_of(loaded, plugins),
+        enabled=frozenset(it.id for it in configured_wallets(loaded)),
         checkpoint_secs=loaded.checkpoint_secs,
     )
 

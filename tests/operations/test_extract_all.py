@@ -5,7 +5,7 @@ import pytest
 from ghostfleet.domain import events as ev
 from ghostfleet.plugins.ghostnet.protocol import LATER_SECS
 from tests.acceptance.service_process import SETTLE_SECS
-from tests.operations.stage import SAFE, MoneyFleet, answer
+from tests.operations.stage import ETH, SAFE, MoneyFleet, answer
 
 pytestmark = [pytest.mark.anvil, pytest.mark.timeout(900), pytest.mark.parametrize("anvil", [0.5], indirect=True)]
 
@@ -137,3 +137,22 @@ async def test_what_makes_no_sense_is_refused_and_nobody_is_asked_twice(fleet: M
     assert unasked.code == 2
     assert "--yes says so" in unasked.err
     assert await fleet.recorded(ev.OperationStarted) == []
+
+
+async def test_a_wallet_that_could_not_pay_for_all_of_it_is_emptied_by_the_same_command_once_it_can(fleet: MoneyFleet):
+    """It has retired in between, and its last transaction is final: its key is there, as the settings name it still."""
+    at = str(fleet.wallets["wallet-001"])
+    extract = ("extract-all", "--to", SAFE, "--wallets", "wallet-001", "--retire", "--yes", "--json")
+    async with fleet.service(settings={"safety.global_pause": True}) as service:
+        await service.ready()
+        await fleet.chain.call("anvil_setBalance", at, hex(1))
+        poor = await fleet.run(*extract, url=service.url)
+        assert poor.code == 1
+        assert "cannot pay for it" in poor.out
+        await fleet.see(ev.WalletRetired)
+        await fleet.chain.call("anvil_setBalance", at, hex(ETH))
+        await fleet.chain.call("anvil_mine", "0x8")
+        done = await fleet.run(*extract, url=service.url)
+        assert done.code == 0, done.out
+    assert (await fleet.native(at), await fleet.data(at)) == (0, 0)
+    await fleet.agrees()

@@ -144,3 +144,37 @@ async def test_where_the_password_is_a_credential_of_the_service_a_shell_rotates
         await fleet.acted(1, wallets=list(answer(done)["new"]))
     refused = await fleet.run("extract-all", "--to", TREASURY, "--yes", "--json")
     assert (refused.code, "`systemd-run --pipe" in refused.err) == (2, True), refused.err
+
+
+async def test_killed_while_the_chain_is_not_final_yet_the_same_command_goes_on(fleet: MoneyFleet):
+    """The old wallets did the errands of the destroying, and the extraction that came first in the second try was refused."""
+    fleet.settings["chain.finality_blocks"] = 40
+    killed = await fleet.run(*rotate(fleet), aim="after:append:OperationStarted:3")
+    assert killed.code == -signal.SIGKILL, killed.err
+    done = await fleet.run(*rotate(fleet))
+    assert done.code == 0, done.err
+    assert {row["destroyed"] for row in answer(done)["destroyed"]["rows"].values()} == {True}
+
+
+async def test_nothing_is_paid_where_what_the_old_ones_hold_could_not_go(fleet: MoneyFleet):
+    """It was found out when the new ones were paid and in use, and the same command met the same address ever after."""
+    for to, words in ((str(fleet.data_token), "a contract of the protocol"), ("0x1234", "to:")):
+        refused = await fleet.run(*rotate(fleet, "--to", to))
+        assert (refused.code, "nothing was paid" in refused.err, words in refused.err) == (2, True, True), refused.err
+    assert await fleet.recorded(ev.OperationStarted) == []
+    assert not (fleet.directory / "rotation").exists()
+
+
+async def test_a_wallet_that_is_not_empty_keeps_its_key_until_the_same_command_can_empty_it(fleet: MoneyFleet):
+    """It has tokens and no gas: the other one's key is destroyed, and its own is there when gas has come."""
+    poor = str(fleet.wallets["wallet-001"])
+    async with fleet.service(settings={"safety.global_pause": True}) as service:
+        await service.ready()
+        await fleet.chain.call("anvil_setBalance", poor, hex(1))
+        first = await fleet.run(*rotate(fleet), url=service.url)
+        assert (first.code, "the keys of wallet-001 are not destroyed" in first.err) == (1, True), first.err
+        assert list(answer(first)["destroyed"]["rows"]) == ["wallet-002"]
+        await fleet.chain.call("anvil_setBalance", poor, hex(ETH))
+        done = await fleet.run(*rotate(fleet), url=service.url)
+        assert done.code == 0, done.err
+    assert (await fleet.native(poor), await fleet.data(poor)) == (0, 0)

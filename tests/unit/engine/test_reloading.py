@@ -313,3 +313,19 @@ async def test_an_asker_that_goes_away_does_not_stop_what_it_asked_for() -> None
         await a_while()
         assert it.in_force.now.config_digest == NEW.digest
         assert "ConfigApplied" in await it.recorded()
+
+
+async def test_a_key_of_a_wallet_that_has_retired_is_let_go_of_when_the_settings_no_longer_name_it() -> None:
+    """Until then an extraction that left something in it may be asked for again; its lane has ended, so nobody else lets go."""
+    first, *others = OLD.wallets
+    async with reloading() as fixture:
+        fixture.keyring.adopt(Keyring.of({it.id: settings.KEYS[it.id] for it in OLD.wallets}))
+        stream = ev.wallet_stream(first.id)
+        registered = ev.WalletRegistered(
+            address=first.address, profile=first.profile, plugin=first.plugin, first_turn_us=0
+        )
+        retired = ev.WalletRetired(reason="emptied by extract-1")
+        await fixture.live.write([ev.NewEvent(stream, registered), ev.NewEvent(stream, retired)])
+        fixture.source.wanted = settings.with_digest(msgspec.structs.replace(NEW, wallets=tuple(others)))
+        await fixture.reloader.reload(command())
+        assert [it.id in fixture.keyring for it in OLD.wallets] == [False, *(True for _ in others)]
