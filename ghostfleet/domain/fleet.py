@@ -14,6 +14,7 @@ from ghostfleet.domain.operation import (
     Operation,
     StepState,
     wish_digest,
+    with_attempt,
     with_outcome,
     with_receipt,
     with_step,
@@ -199,7 +200,10 @@ def _reorganised(fleet: Fleet, event: ev.ChainReorganised, recorded: ev.Recorded
 
 
 def _signed(fleet: Fleet, event: ev.TransactionSigned, recorded: ev.Recorded) -> Fleet:
-    return replace(fleet, transactions=fleet.transactions.add(recorded.time_us, 1))
+    fleet = replace(fleet, transactions=fleet.transactions.add(recorded.time_us, 1))
+    if event.attempt == 1 or not fleet.operations:
+        return fleet
+    return replace(fleet, operations=tuple(with_attempt(it, event) for it in fleet.operations))
 
 
 def _tripped(fleet: Fleet, event: ev.BreakerTripped, recorded: ev.Recorded) -> Fleet:

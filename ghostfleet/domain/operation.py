@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from ghostfleet.domain.events import ActionDecided, TransactionMined
+from ghostfleet.domain.events import ActionDecided, TransactionMined, TransactionSigned
 from ghostfleet.domain.values import Address, JsonObject, encode_json
 
 OperationKind = Literal["extract", "fund", "cancel", "destroy"]
@@ -46,7 +46,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     amount: int = 0
     to: str = ""
     received: int = 0
-    """What arrived, as the token's own Transfer logs say; the amount itself for the chain's own coin."""
+    """What arrived, as the token's own Transfer logs say; for the chain's own coin what the transaction moved."""
+    values: dict[str, int] = {}
+    """Of the chain's own coin, by hash, what attempts move that do not move the amount: with dearer gas a sweep moves less."""
     fee_wei: int = 0
     """Of the latest action."""
     spent_wei: int = 0
@@ -119,13 +121,24 @@ def with_outcome(operation: Operation, action_id: str, state: StepState, reason:
     return replace(operation, steps={**operation.steps, name: step})
 
 
+def with_attempt(operation: Operation, signed: TransactionSigned) -> Operation:
+    """After a further attempt of one of its steps was signed, which may move less than the one before."""
+    name = step_of(operation, signed.action_id) if signed.attempt > 1 and signed.purpose == "action" else None
+    if name is None or operation.steps[name].asset != NATIVE or signed.value_wei == operation.steps[name].amount:
+        return operation
+    step = operation.steps[name]
+    step = replace(step, values={**step.values, str(signed.hash): signed.value_wei})
+    return replace(operation, steps={**operation.steps, name: step})
+
+
 def with_receipt(operation: Operation, mined: TransactionMined) -> Operation:
     """After a transaction of one of its steps was mined, perhaps once more after a reorganisation."""
     name = step_of(operation, mined.action_id)
     if name is None:
         return operation
     step = operation.steps[name]
-    received = step.amount if step.asset == NATIVE else _arrived(mined, step.to)
+    moved_wei = step.values.get(str(mined.hash), step.amount)
+    received = moved_wei if step.asset == NATIVE else _arrived(mined, step.to)
     step = replace(step, fee_wei=mined.gas_used * mined.gas_price_wei, received=received if mined.success else 0)
     return replace(operation, steps={**operation.steps, name: step})
 

@@ -12,7 +12,7 @@ from ghostfleet.domain.fleet import Fleet
 from ghostfleet.domain.values import decode_octets, encode_json
 from ghostfleet.domain.wallet import BrokenFold, Wallet
 
-FOLD_VERSION = 4
+FOLD_VERSION = 5
 """Grows with every change of what the fold keeps; a snapshot of another version is ignored."""
 
 

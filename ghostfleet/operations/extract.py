@@ -215,7 +215,7 @@ def moved(steps: list[Step]) -> dict[str, JsonObject]:
     for step in steps:
         if step.state == "done" and step.to:
             total = sums.setdefault(step.asset, [0, 0])
-            total[0] += step.amount
+            total[0] += step.received if step.asset == NATIVE else step.amount
             total[1] += step.received
     return {
         asset: {"sent": str(sent), "received": str(received), "tax": str(sent - received)}

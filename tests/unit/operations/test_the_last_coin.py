@@ -8,11 +8,21 @@ from ghostfleet.chain.answers import sort_error
 from ghostfleet.chain.edge import RpcRefused
 from ghostfleet.cli.operation_tables import not_empty
 from ghostfleet.domain import events as ev
-from ghostfleet.domain.values import Address, Call, JsonObject
+from ghostfleet.domain.values import Address, AnswerClass, Call, JsonObject
 from ghostfleet.engine.errands import run_errands
 from ghostfleet.operations.extract import ExtractDuty
 from tests.unit.chain import virtual_time
-from tests.unit.engine.follow_stage import COST_WEI, EXTRACT, FEES, GAS, SAFE, Stage, operation_started, stage
+from tests.unit.engine.follow_stage import (
+    COST_WEI,
+    EXTRACT,
+    FEES,
+    GAS,
+    SAFE,
+    Stage,
+    following,
+    operation_started,
+    stage,
+)
 
 MORE_GAS = 2 * GAS
 HELD_WEI = 10**18
@@ -102,5 +112,31 @@ def test_a_node_that_knows_nothing_of_the_funds_yet_keeps_no_sweep_back() -> Non
         async with stage() as on:
             assert (await extracted(on, lagging, HELD_WEI))["empty"]
             assert len(on.node.sent) == 1
+
+    virtual_time.run(story())
+
+
+def test_a_sweep_that_was_signed_anew_for_less_says_what_it_moved() -> None:
+    """It said the amount that was decided on first: with fees and what is left that was more than there had been."""
+
+    async def story() -> None:
+        async with stage() as on:
+            on.node.answer = AnswerClass.UNDERPRICED
+            on.node.balance_wei = HELD_WEI
+            planned = ev.OperationWalletPlanned(operation_id="extract-1", wallet="w", plan={})
+            await on.fleet(operation_started("extract", EXTRACT), planned)
+            duty = ExtractDuty("extract-1", SAFE, on.world)
+            (nonce,) = (await run_errands(on.world, "w", duty)).opened
+            await on.follower.broadcast_new(nonce)
+            on.node.answer = AnswerClass.ACCEPTED
+            async with following(on):
+                await on.blocks(10)
+            on.node.balance_wei = 0
+            await run_errands(on.world, "w", duty)
+            first, second = on.node.sent
+            assert second.call.value_wei < first.call.value_wei
+            (line,) = [it.result for it in on.told if isinstance(it, ev.OperationWalletDone)]
+            moved = str(second.call.value_wei)
+            assert line["moved"]["native"] == {"sent": moved, "received": moved, "tax": "0"}
 
     virtual_time.run(story())
