@@ -93,15 +93,16 @@ def _pause(replaced: Replaced, fleet: Fleet, name: str) -> Iterator[Told]:
 
 
 def _operations(fleet: Fleet) -> Iterator[Told]:
-    """What was done for one since the backup is not in the log: an operator looks before it goes on."""
+    """What was done for one since the backup is not in the log: an operator looks before it goes on. One that was suspended then
+    may have gone on and ended since, so it says the same."""
     why = "restored from a backup: what was done since is not in the log"
-    running = [it for it in fleet.operations if it.running]
-    if running:
-        suspended = [ev.OperationSuspended(operation_id=it.id, actor=RESTORE_ACTOR, reason=why) for it in running]
-        named = ", ".join(it.id for it in running)
+    open_ = fleet.operations
+    if open_:
+        suspended = [ev.OperationSuspended(operation_id=it.id, actor=RESTORE_ACTOR, reason=why) for it in open_]
+        named = ", ".join(it.id for it in open_)
         yield Told(
             _in_fleet(*suspended),
-            f"operations were under way in the backup and are suspended: {named}. Look at the balances, then ask for the same"
+            f"operations were open in the backup and are suspended: {named}. Look at the balances, then ask for the same"
             " again, or `ghost-fleet operations abandon` it",
         )
 

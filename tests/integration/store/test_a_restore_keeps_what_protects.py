@@ -179,6 +179,21 @@ async def test_an_operation_under_way_in_the_backup_waits_for_somebody(url: str,
     assert "fund-1" in " ".join(done.carried_over)
 
 
+async def test_one_that_was_suspended_in_the_backup_waits_for_a_look_as_well(url: str, tmp_path: Path) -> None:
+    """It went on since, and was done: asked for once more it would have paid again, and nothing had been said."""
+    started = ev.OperationStarted(operation_id="fund-1", kind="fund", wallets=("w1",), params={}, actor=OPERATOR)
+    suspended = ev.OperationSuspended(operation_id="fund-1", actor=OPERATOR, reason=f"paused by {OPERATOR}")
+    await write(url, *fleet(started, suspended))
+    await back_up(url, tmp_path / "backup.gz")
+    continued = ev.OperationContinued(operation_id="fund-1", actor=OPERATOR)
+    finished = ev.OperationFinished(operation_id="fund-1", outcome="done", actor="service", summary={})
+    await write(url, *fleet(continued, finished))
+    done = await restore(url, tmp_path / "backup.gz", force=True)
+    [operation] = (await state_of(url)).fleet.operations
+    assert "restored from a backup" in operation.suspended
+    assert "fund-1" in " ".join(done.carried_over)
+
+
 def test_the_command_says_what_was_carried_over_and_what_to_do(tmp_path: Path) -> None:
     """On a log of its own, by the command line alone."""
     import asyncio
