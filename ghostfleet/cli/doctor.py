@@ -14,6 +14,7 @@ from ghostfleet.cli import health
 from ghostfleet.cli.options import options_of
 from ghostfleet.cli.output import print_json
 from ghostfleet.config.environment import config_path
+from ghostfleet.telemetry.logs import plain
 
 if TYPE_CHECKING:
     from ghostfleet.operations.doctor.finding import Finding
@@ -50,7 +51,7 @@ def _print(found: "list[Finding]") -> None:
     width = max(len(finding.name) for finding in found)
     for finding in found:
         colour = f"[{finding.colour}]{finding.colour:<6}[/{finding.colour}]"
-        console.print(f"{colour}  {escape(finding.name):<{width}}  {escape(finding.told)}")
+        console.print(f"{colour}  {escape(finding.name):<{width}}  {escape(plain(finding.told))}")
         if finding.remedy:
             console.print(f"{'':<6}  {'':<{width}}  -> {escape(finding.remedy)}")
     counts = {colour: sum(finding.colour == colour for finding in found) for colour in ("green", "yellow", "red")}

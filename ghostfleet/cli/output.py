@@ -1,4 +1,7 @@
-"""How commands speak: data to stdout, one line for what went wrong to stderr, JSON wherever it was asked for."""
+"""How commands speak: data to stdout, one line for what went wrong to stderr, JSON wherever it was asked for.
+
+What is for people is `plain`: reasons, names and messages come from others, and are not to write lines of ours.
+"""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -7,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ghostfleet.domain.values import encode_json
+from ghostfleet.telemetry.logs import plain
 
 PROGRAM = "ghost-fleet"
 
@@ -29,7 +33,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for column in columns:
         table.add_column(column, overflow="fold")  # an amount that is cut short is another amount
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*("" if cell is None else plain(str(cell)) for cell in row))
     console.print(table, markup=False)
 
 
@@ -43,7 +47,7 @@ def print_document(document: object) -> None:
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
             tables[key] = value
         else:
-            print_line(f"{key}: {_inline(value)}")
+            print_line(plain(f"{key}: {_inline(value)}"))
     for key, items in tables.items():
         columns = list(dict.fromkeys(column for item in items for column in item))
         print_line(f"\n{key}:")
@@ -64,7 +68,7 @@ def print_notice(message: str) -> None:
 
 
 def _to_stderr(kind: str, message: str) -> None:
-    line = " ".join(message.split())
+    line = plain(" ".join(message.split()))
     sys.stderr.write(f"{PROGRAM}: {kind}: {line}\n")
 
 

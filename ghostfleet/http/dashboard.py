@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape as escaped
 
 from starlette.responses import Response
 
@@ -14,6 +14,7 @@ from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.ports import Service
 from ghostfleet.http.contract import Answer, Ask, Operation
 from ghostfleet.telemetry.lines import eth
+from ghostfleet.telemetry.logs import plain
 from ghostfleet.telemetry.metrics import WALLET_STATES, wallet_state
 from ghostfleet.telemetry.moments import iso
 
@@ -24,7 +25,7 @@ TROUBLE_FIRST = {"tripped": 0, "parked": 1, "probing": 2, "active": 3, "retired"
 
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem;color:#1c2024;background:#fff}
 h1{font-size:1.3rem;margin:0}h2{font-size:1rem;margin:1.6rem 0 .3rem}
-p.state{font-size:1.1rem;margin:.4rem 0}
+p{overflow-wrap:anywhere}p.state{font-size:1.1rem;margin:.4rem 0}
 .bad{color:#a11;font-weight:600}.good{color:#175e2b;font-weight:600}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.2rem .8rem .2rem 0;border-bottom:1px solid #ddd;white-space:nowrap}
@@ -102,6 +103,11 @@ def _operations(fleet: Fleet) -> str:
         f"{len(it.done)} of {len(it.wallets)} wallets are done</p>"
         for it in fleet.operations
     )
+
+
+def escape(text: str) -> str:
+    """Text of others in the page: neither markup, nor what turns the words after it around."""
+    return escaped(plain(text))
 
 
 def _because(reason: str) -> str:

@@ -24,8 +24,11 @@ MAX_LINE_CHARS = 2000
 MAX_LINES_TOGETHER = 1_000
 """Bounds the memory of lines that wait to be written."""
 CUT = " …[cut]"
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
-"""What could start a new line or steer a terminal is shown, not obeyed."""
+_OF_UNICODE = (0x61C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
+    code: f"\\u{code:04x}" for code in _OF_UNICODE
+}
+"""What could start a new line, steer a terminal or turn the direction of what follows is shown, not obeyed."""
 
 
 class JsonLine(msgspec.Struct, omit_defaults=True):
@@ -41,11 +44,14 @@ class JsonLine(msgspec.Struct, omit_defaults=True):
     logger: str = ""
 
 
+def plain(text: str) -> str:
+    """Text without control characters, of any length."""
+    return text if text.isprintable() else text.translate(_CONTROL)  # nearly every line is printable
+
+
 def one_line(text: str, limit: int = MAX_LINE_CHARS) -> str:
     """Text without control characters, at most `limit` characters long."""
-    clean = text[: limit + 1]
-    if not clean.isprintable():  # every control character is not; nearly every line is
-        clean = clean.translate(_CONTROL)
+    clean = plain(text[: limit + 1])
     return clean if len(clean) <= limit else clean[: limit - len(CUT)] + CUT
 
 

@@ -277,7 +277,7 @@ async def test_the_page_says_that_nothing_leaves_only_where_that_is_so(past: Run
 
 
 async def test_the_page_shows_what_is_and_obeys_nothing_it_shows(past: Running) -> None:
-    evil = "<script>alert(1)</script>\"'&"
+    evil = "<script>alert(1)</script>\"'&\u202e"
     await past.service.append(
         ev.NewEvent("wallet/wallet-002", ev.ErrorRecorded(error_class="x", message=evil)),
         ev.NewEvent("fleet", ev.FleetPaused(actor="ada", reason=evil)),
@@ -286,6 +286,7 @@ async def test_the_page_shows_what_is_and_obeys_nothing_it_shows(past: Running) 
     page = content.decode()
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert "<script" not in page
+    assert "\u202e" not in page, "it would turn around what the page says after it"
     assert "&lt;script&gt;alert(1)" in page
     assert "Paused by ada" in page
     assert "default-src 'none'; style-src 'sha256-" in headers["content-security-policy"]

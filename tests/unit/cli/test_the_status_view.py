@@ -2,6 +2,7 @@
 
 import pytest
 
+from ghostfleet.cli.output import print_error
 from ghostfleet.cli.status_view import show_pause, show_reload, show_status
 
 WALLET = {
@@ -109,3 +110,15 @@ def test_a_pause_that_the_log_has_not_yet_is_told_as_a_pause(capsys: pytest.Capt
     told = capsys.readouterr().out
     assert "paused: true\n" in told
     assert "unwritten" not in told
+
+
+def test_words_of_others_write_no_lines_of_ours_and_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Reasons and errors as a token's holder, a plugin or a service behind --url may send them."""
+    hostile = "x\npaused: false\x1b[2J\x9b31m\u202e"
+    show_status({"paused": True, "pause": {"reason": hostile}, "wallets": [WALLET | {"last_error": hostile}]})
+    print_error(hostile)
+    told = capsys.readouterr()
+    written = told.out + told.err
+    assert not {"\x1b", "\x9b", "\u202e"} & set(written)
+    assert written.count(r"\x1b[2J\x9b31m\u202e") == 3
+    assert [line for line in told.out.splitlines() if line.startswith("paused")] == ["paused: true"]

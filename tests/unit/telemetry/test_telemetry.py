@@ -294,12 +294,12 @@ def test_telling_never_fails_into_the_engine(output: io.StringIO) -> None:
 
 
 def test_a_line_stays_one_line_of_bounded_length(output: io.StringIO) -> None:
-    hostile = "429\nfake line\r\x1b[2J\u2028" + "x" * 100_000
+    hostile = "429\nfake line\r\x1b[2J\u2028\u202e\u2066" + "x" * 100_000
     Telemetry(Metrics("0")).on_event(recorded([sample(ev.ErrorRecorded, message=hostile)])[0])
     written = output.getvalue()
     assert written.count("\n") == 1
     assert written.endswith("\n")
-    assert not {"\r", "\x1b", "\u2028"} & set(written)
+    assert not {"\r", "\x1b", "\u2028", "\u202e", "\u2066"} & set(written)
     assert len(written) < MAX_LINE_CHARS + 300
     assert one_line("ä" * 3000).endswith("[cut]")
 
