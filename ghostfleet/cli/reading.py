@@ -12,7 +12,10 @@ import typer
 
 from ghostfleet.cli.options import options_of
 from ghostfleet.cli.output import print_warning
+from ghostfleet.config.checks import check_store
 from ghostfleet.config.loaded import Loaded
+from ghostfleet.config.problems import ConfigInvalid
+from ghostfleet.config.shape import Shape
 from ghostfleet.errors import BadInput
 
 if TYPE_CHECKING:
@@ -35,10 +38,19 @@ def place_of(context: typer.Context) -> Iterator[Place]:
     if options.log is None:
         yield _of_settings(options.load(keys=False))
     elif "://" in options.log:
-        yield Place(options.log)
+        yield Place(_checked_url(options.log))
     else:
         with _unpacked(Path(options.log)) as file:
             yield Place(f"sqlite:///{file.absolute()}", Path(options.log).absolute().parent)
+
+
+def _checked_url(url: str) -> str:
+    """As a URL of the settings is looked at. Raises ConfigInvalid."""
+    shape = Shape("--log", {})
+    checked = check_store(shape, url, Path.cwd())
+    if shape.problems:
+        raise ConfigInvalid(shape.problems)
+    return checked
 
 
 @contextmanager

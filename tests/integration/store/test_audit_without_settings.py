@@ -72,6 +72,21 @@ def test_what_is_no_log_is_told_so(files: dict[str, Path], tmp_path: Path) -> No
     assert (code, "half.db.gz is damaged, or no backup" in errors) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://ada:canary@127.0.0.1:1/db?sslmode=require", "a parameter sslmode; write ssl=require"),
+        ("mysql://ada:canary@h/db", "sqlite:///FILE"),
+        ("sqlite://", "sqlite:///FILE"),
+    ],
+)
+def test_a_url_that_no_log_is_at_is_told_as_the_settings_would_be(url: str, words: str) -> None:
+    code, told, errors = ask("--log", url, "events")
+    assert (code, told, len(errors.splitlines())) == (2, "", 1), errors
+    assert words in errors
+    assert "canary" not in errors
+
+
 def test_one_wallet_and_one_transaction(files: dict[str, Path]) -> None:
     lines = [json.loads(line) for line in ask("--log", files["backup"], "transactions", "--json")[1].splitlines()]
     first = lines[0]
