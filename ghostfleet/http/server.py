@@ -40,6 +40,18 @@ STOP_SECS = 5
 logger = logging.getLogger("ghostfleet.http.server")
 
 
+class NotOfStrangers(logging.Filter):
+    """uvicorn warns of each request that is none, and reports as an error each answer that a stop cuts off. Anybody who reaches
+    the port can have that said as often as he likes, so it is said at level debug only."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        cut_off = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+        return (record.levelno >= logging.ERROR and not cut_off) or logger.isEnabledFor(logging.DEBUG)
+
+
+logger.addFilter(NotOfStrangers())
+
+
 class BoundedConnection(H11Protocol):
     """A connection with a deadline for each request, and a place that it can lose."""
 

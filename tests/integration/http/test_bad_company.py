@@ -91,6 +91,38 @@ async def test_a_websocket_is_not_spoken_here(fleet: Running) -> None:
     assert status_of(await fleet.raw(head)) == 200
 
 
+async def test_strangers_write_no_lines_into_the_service_s_output(
+    fleet: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Or they could fill its disk: each of these has a warning of uvicorn's."""
+    said = (
+        b"nonsense\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n",
+    )
+    for level, lines in (("INFO", 0), ("DEBUG", 3)):
+        caplog.clear()
+        caplog.set_level(level, "ghostfleet")
+        for request in said:
+            await fleet.raw(request)
+        assert len([it for it in caplog.records if it.name == "ghostfleet.http.server"]) >= lines
+        assert lines or "ghostfleet.http.server" not in {it.name for it in caplog.records}
+
+
+async def test_an_answer_that_a_stop_cuts_off_is_no_error(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "STOP_SECS", 1)
+    caplog.set_level("INFO", "ghostfleet")
+    app = Generous(32 * 2**20)
+    async with serving(app, "127.0.0.1", 0) as served:
+        _, writer = await asyncio.open_connection(served.host, served.port, limit=2**10)
+        writer.write(b"GET /all HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await app.waiting.get()
+    await app.ended.wait()
+    writer.transport.abort()
+    assert [it.message for it in caplog.records if it.name == "ghostfleet.http.server"] == []
+
+
 async def test_a_client_that_never_finishes_its_request_is_cut_off(
     fleet: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,13 +212,17 @@ class Generous:
     def __init__(self, octets: int) -> None:
         self.octets = octets
         self.waiting: asyncio.Queue[None] = asyncio.Queue()
+        self.ended = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
         if scope["path"] == "/all":
             await send({"type": "http.response.body", "body": bytes(self.octets), "more_body": True})
             self.waiting.put_nowait(None)
-        await send({"type": "http.response.body", "body": b"ended"})
+        try:
+            await send({"type": "http.response.body", "body": b"ended"})
+        finally:
+            self.ended.set()
 
 
 async def test_clients_that_do_not_read_lock_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
