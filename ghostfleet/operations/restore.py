@@ -25,6 +25,7 @@ from ghostfleet.store.durable_files import decompress, is_packed, making, sync
 from ghostfleet.store.errors import LogCorrupt, LogUnavailable
 from ghostfleet.store.lock import WriterLock
 from ghostfleet.store.log import open_log
+from ghostfleet.store.owners import belong_to_the_owner_of
 from ghostfleet.store.places import archive_place, open_database, sqlite_path
 from ghostfleet.store.postgres import PostgresDatabase
 from ghostfleet.store.postgres_swap import emptied
@@ -171,7 +172,7 @@ def _swap(copy: Path, path: Path) -> None:
     a start refuses, as the log ends before its witness or is the old one without its newest rows.
     """
     wal, shm, witness = _beside(path)
-    _belong_to_the_owner_of(path if path.exists() else path.parent, copy)
+    belong_to_the_owner_of(path if path.exists() else path.parent, copy)
     sync(copy)
     wal.unlink(missing_ok=True)
     shm.unlink(missing_ok=True)
@@ -180,10 +181,3 @@ def _swap(copy: Path, path: Path) -> None:
     sync(path.parent)
     witness.unlink(missing_ok=True)
     sync(path.parent)
-
-
-def _belong_to_the_owner_of(whose: Path, copy: Path) -> None:
-    """Restored by root, the log has to be writable for the service all the same."""
-    owner = whose.stat()
-    with contextlib.suppress(PermissionError):
-        os.chown(copy, owner.st_uid, owner.st_gid)

@@ -14,6 +14,7 @@ from typing import Self
 
 from ghostfleet.domain.values import Hash
 from ghostfleet.store.errors import LogHeld, LogUnavailable
+from ghostfleet.store.owners import belong_to_the_owner_of
 from ghostfleet.store.rows import LogHead
 
 _HELD_LOCKS = Path("/proc/locks")
@@ -28,6 +29,7 @@ class WriterLock:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise LogUnavailable(f"the lock {self.path} cannot be made: {error.strerror}") from None
+        belong_to_the_owner_of(database if database.exists() else database.parent, self.path)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -102,6 +104,7 @@ class Witness:
     """A small file that says where the log ended. Written after each commit, not synced: it may lag, never lead."""
 
     def __init__(self, database: Path) -> None:
+        self._database = database
         self.path = database.with_name(database.name + ".witness")
         self._file: int | None = None
 
@@ -118,6 +121,7 @@ class Witness:
         try:
             if self._file is None:
                 self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
+                belong_to_the_owner_of(self._database, self.path)
             os.pwrite(self._file, f"{head.position:020d} {head.hash.hex()}\n".encode(), 0)
         except OSError:
             return

@@ -229,6 +229,25 @@ async def test_a_log_is_restored_where_there_was_none(
     assert (fresh.aside, fresh.replaced_position) == ("", 0)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+async def test_what_root_makes_where_the_service_works_belongs_to_the_service(
+    sqlite_url: str, tmp_path: Path, commits: tuple[Commit, ...]
+) -> None:
+    """Lock and witness of a restored log, and the archive file: what the service has to open."""
+    await live(sqlite_url, commits)
+    await back_up(sqlite_url, tmp_path / "backup.gz")
+    place = tmp_path / "service"
+    place.mkdir()
+    os.chown(place, 10001, 10001)
+    elsewhere = f"sqlite:///{place}/log.db"
+    await restore(elsewhere, tmp_path / "backup.gz")
+    assert {it.name for it in place.iterdir()} == {"log.db", "log.db.lock"}
+    assert {it.stat().st_uid for it in place.iterdir()} == {10001}
+    await archive(elsewhere, rows_of(commits)[len(rows_of(commits)) // 2].time_us, place / "old.db")
+    assert {it.name for it in place.iterdir()} >= {"log.db", "log.db.lock", "log.db.witness", "old.db"}
+    assert {it.stat().st_uid for it in place.iterdir()} == {10001}
+
+
 @pytest.mark.postgres
 async def test_a_log_moves_to_postgresql(
     sqlite_url: str, postgres_url: str, tmp_path: Path, commits: tuple[Commit, ...]
