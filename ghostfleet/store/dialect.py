@@ -160,8 +160,11 @@ SQLITE_STORAGE = {
 }
 """SQLite's primary result codes that say something of the storage, not of the statement."""
 SQLITE_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-POSTGRES_STORAGE = ("08", "25", "53", "55", "57", "58")
-"""SQLSTATE classes: connection, read-only transaction, resources (disk full), locks, shutdown, system error."""
+POSTGRES_STORAGE = ("08", "25", "28", "3D", "40", "53", "55", "57", "58")
+"""SQLSTATE classes: connection, read-only transaction, no such role or a wrong password, no such database, rolled back (deadlock,
+serialisation), resources (disk full), locks, shutdown, system error."""
+POSTGRES_NO_RIGHT = "42501"
+"""The role may not: somebody has to grant it, and the log is as it was."""
 
 
 def storage_problem(error: BaseException, place: str) -> GhostFleetError | None:
@@ -178,7 +181,7 @@ def storage_problem(error: BaseException, place: str) -> GhostFleetError | None:
         return _sqlite_problem(error, place)
     if isinstance(error, asyncpg.PostgresError):
         state = getattr(error, "sqlstate", None) or ""
-        if state[:2] in POSTGRES_STORAGE:
+        if state[:2] in POSTGRES_STORAGE or state == POSTGRES_NO_RIGHT:
             return LogUnavailable(f"the log at {place} cannot be used: {error}", in_doubt=True)
         return LogCorrupt(f"the log at {place} is damaged: {error}") if state[:2] == "XX" else None
     if isinstance(error, ValueError):

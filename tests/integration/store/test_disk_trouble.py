@@ -1,12 +1,14 @@
 """A disk that is full, read-only or broken for a while: appends fail whole, and work again by themselves."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from log_stage import T0_US, a_day, note, registered, signed, tx_hash
 
+from ghostfleet.store.dialect import storage_problem
 from ghostfleet.store.errors import LogCorrupt, LogUnavailable, VersionConflict
 from ghostfleet.store.log import EventLog, open_log
 from ghostfleet.store.postgres import MAX_READERS
@@ -312,3 +314,38 @@ async def test_a_standby_is_waited_out(postgres_url: str) -> None:
     await written(log)
     await server.close()
     await log.close()
+
+
+@pytest.mark.postgres
+async def test_what_the_server_does_not_let_us_do_is_said_and_no_damage(postgres_url: str) -> None:
+    import asyncpg
+
+    server = await asyncpg.connect(postgres_url)
+    name, poor = await server.fetchval("SELECT current_database()"), f"poor_{os.urandom(4).hex()}"
+    await server.execute(f"CREATE ROLE {poor} LOGIN")
+    as_poor = postgres_url.replace("//postgres:@", f"//{poor}:@")
+    for url, what in (
+        (postgres_url.replace(name, "nowhere"), 'database "nowhere" does not exist'),
+        (postgres_url.replace("//postgres:@", "//nobody:@"), 'role "nobody" does not exist'),
+        (as_poor, "permission denied for schema public"),
+    ):
+        with pytest.raises(LogUnavailable, match=what):
+            await open_log(url)
+    await server.execute(f"GRANT ALL ON SCHEMA public TO {poor}")
+    log = await open_log(as_poor)
+    await log.append([note("a")], time_us=T0_US)
+    await server.execute("ALTER TABLE events OWNER TO CURRENT_USER")
+    with pytest.raises(LogUnavailable, match="permission denied for table events"):
+        await log.append([note("b")], time_us=T0_US)
+    await server.execute(f"ALTER TABLE events OWNER TO {poor}")
+    await written(log)
+    await log.close()
+    await server.close()
+
+
+@pytest.mark.parametrize("error", ["DeadlockDetectedError", "SerializationError"])
+def test_a_transaction_that_the_server_took_back_is_tried_again(error: str) -> None:
+    import asyncpg
+
+    problem = storage_problem(getattr(asyncpg, error)("taken back"), "the log")
+    assert isinstance(problem, LogUnavailable)
