@@ -75,3 +75,8 @@ def _until_active_us(profile: Profile, now_us: int) -> int:
     """Microseconds until the next active hour starts."""
     hours = (profile.active_hours_start - hour_of(now_us)) % 24
     return hours * HOUR_US - now_us % HOUR_US if hours else 0
+
+
+def is_over(now_us: int, since_us: int | None, wait_us: int) -> bool:
+    """Whether so long has passed; a clock that was put back counts as if it had."""
+    return since_us is None or not 0 <= now_us - since_us < wait_us

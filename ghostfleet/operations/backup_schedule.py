@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ghostfleet.config.loaded import Backups
 from ghostfleet.domain import events as ev
+from ghostfleet.domain.schedule import is_over
 from ghostfleet.domain.values import SECOND_US
 from ghostfleet.engine.ports import Clock
 from ghostfleet.engine.state import LiveState
@@ -32,19 +33,20 @@ async def backups_by_schedule(
     if settings is None:
         return
     every_us = int(settings.every_secs * SECOND_US)
-    not_before_us = ended_us = 0
+    known_us = retry_us = 0
+    ended_us: int | None = None
     outcome: ev.BackupMade | ev.BackupFailed | None = None
     """Of the newest one, while the log does not have it."""
     while True:
         now_us = clock.now_us()
-        if now_us >= max(live.state.fleet.backed_up_us + every_us, not_before_us):
+        if is_over(now_us, live.state.fleet.backed_up_us, every_us) and is_over(now_us, ended_us, retry_us):
             outcome = await _one(url, settings, now_us, make)
-            ended_us = clock.now_us()
+            ended_us, known_us = clock.now_us(), live.state.fleet.backed_up_us
             retry_us = every_us if isinstance(outcome, ev.BackupMade) else min(every_us, int(RETRY_SECS * SECOND_US))
-            not_before_us = ended_us + retry_us  # whether or not the log takes it
-        if outcome is not None and await _recorded(live, outcome, ended_us):
+        landed = live.state.fleet.backed_up_us != known_us and live.state.fleet.backed_up_us >= (ended_us or 0)
+        if outcome is not None and await _recorded(live, outcome, landed=landed):
             if isinstance(outcome, ev.BackupMade):
-                await asyncio.to_thread(_forget_old_ones, settings.directory, settings.keep)
+                await asyncio.to_thread(_forget_old_ones, settings.directory, settings.keep, outcome.file)
             outcome = None
         await asyncio.sleep(min(LOOK_SECS, settings.every_secs))
 
@@ -62,11 +64,11 @@ async def _one(url: str, settings: Backups, now_us: int, make: Make) -> ev.Backu
     return ev.BackupMade(file=made.file, position=made.position, head_hash=made.head_hash, size_bytes=made.size_bytes)
 
 
-async def _recorded(live: LiveState, outcome: ev.BackupMade | ev.BackupFailed, ended_us: int) -> bool:
+async def _recorded(live: LiveState, outcome: ev.BackupMade | ev.BackupFailed, *, landed: bool) -> bool:
     """Whether the log has it. One that does not take it now is asked again: until then no older backup goes, for a log in
     trouble is when they are needed."""
-    if isinstance(outcome, ev.BackupMade) and live.state.fleet.backed_up_us >= ended_us:
-        return True  # it was in doubt, and had landed
+    if isinstance(outcome, ev.BackupMade) and landed:
+        return True  # it was in doubt
     try:
         await live.write([ev.NewEvent(ev.FLEET_STREAM, outcome)])
     except TryAgain:
@@ -74,8 +76,10 @@ async def _recorded(live: LiveState, outcome: ev.BackupMade | ev.BackupFailed, e
     return True
 
 
-def _forget_old_ones(directory: Path, keep: int) -> None:
-    """Names sort as their times do. What cannot be removed is tried again after the next one."""
+def _forget_old_ones(directory: Path, keep: int, newest: str) -> None:
+    """Names sort as their times do; those after the newest are of a clock that was put back since, and go first. What cannot be
+    removed is tried again after the next one."""
     with contextlib.suppress(OSError):
-        for old in sorted(directory.glob(f"{PREFIX}*{SUFFIX}"))[:-keep]:
+        every = directory.glob(f"{PREFIX}*{SUFFIX}")
+        for old in sorted(every, key=lambda it: (it.name <= newest, it.name))[:-keep]:
             old.unlink(missing_ok=True)

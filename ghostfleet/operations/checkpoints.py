@@ -12,6 +12,7 @@ from typing import Protocol
 
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.checkpoint import checkpoint_text
+from ghostfleet.domain.schedule import is_over
 from ghostfleet.domain.state import Candidate, State
 from ghostfleet.domain.values import SECOND_US, Hash, WalletId
 from ghostfleet.engine.world import World
@@ -59,7 +60,7 @@ class Checkpoints:
         signed = self._world.state.fleet.signed_head
         signed_us = signed.time_us if signed is not None else None
         retry_us = min(every_us, int(RETRY_SECS * SECOND_US))
-        return _over(now_us, signed_us, every_us) and _over(now_us, self._tried_us, retry_us)
+        return is_over(now_us, signed_us, every_us) and is_over(now_us, self._tried_us, retry_us)
 
     @property
     def _every_us(self) -> int:
@@ -131,8 +132,3 @@ def anything_since(state: State) -> bool:
     """Whether the log has more than its newest checkpoint and what that covers."""
     signed = state.fleet.signed_head
     return state.position > 0 if signed is None else state.position > signed.position + 1
-
-
-def _over(now_us: int, since_us: int | None, wait_us: int) -> bool:
-    """Whether so long has passed; a clock that was put back counts as if it had."""
-    return since_us is None or not 0 <= now_us - since_us < wait_us

@@ -200,3 +200,18 @@ async def test_the_loop_turns_while_one_is_made_and_what_killed_ones_left_is_cle
     assert (fixture.directory / made.event.file).is_file()  # type: ignore[attr-defined]
     assert not leftover.exists()
     assert turns > 20, "a new process takes longer than so many turns"
+
+
+async def test_a_clock_that_was_wrong_for_a_while_puts_no_backup_off_and_lets_no_new_one_go(fixture: Fixture) -> None:
+    right_us = fixture.clock.us
+    async with fixture.running(keep=2):
+        for count in (1, 2):
+            fixture.clock.us = right_us + (3650 + count) * int(DAY_SECS) * 1_000_000
+            await fixture.recorded(ev.BackupMade, count)
+        fixture.clock.us = right_us
+        await fixture.recorded(ev.BackupMade, 3)
+        await fixture.files_left(2)
+        fixture.clock.us += int(DAY_SECS) * 1_000_000
+        await fixture.recorded(ev.BackupMade, 4)
+        await fixture.files_left(2)
+    assert fixture.files() == {"ghost-fleet-20260101T000000Z.db.gz", "ghost-fleet-20260102T000000Z.db.gz"}
