@@ -125,3 +125,18 @@ def test_a_question_that_has_no_answer_is_refused(
 ) -> None:
     code, told, errors = ask("--log", files["log"], *arguments)
     assert (code, told, words in errors) == (2, "", True), errors
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        ("events", "--since", "9" * 26),
+        ("events", "--until", "²"),
+        ("events", "--after", 10**20),
+        ("export", "--after", 10**20),
+        ("wallet", "w1", "--at", "9" * 26),
+    ],
+)
+def test_a_moment_or_position_that_is_none_is_bad_input(files: dict[str, Path], question: tuple[object, ...]) -> None:
+    code, out, _ = ask("--log", files["log"], *question)
+    assert (code, out) == (2, "")
