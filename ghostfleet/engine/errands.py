@@ -12,7 +12,7 @@ from ghostfleet.domain.decisions import SERVICE_ACTOR
 from ghostfleet.domain.values import Unsigned
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.duties import MAX_ERRANDS_AT_ONCE, Do, Done, Duty, Errand, Later, Refuse
-from ghostfleet.engine.outsiders import note_outside_transactions
+from ghostfleet.engine.outsiders import note_outside_transactions, require_first_nonce
 from ghostfleet.engine.signing import ERROR_CLASSES, NoKey, NotAllowed, estimate_gas, sign_attempt
 from ghostfleet.engine.world import World
 from ghostfleet.keys.far import WrongSignature
@@ -60,6 +60,7 @@ async def _open(world: World, name: str, duty: Duty, errands: tuple[Errand, ...]
     chain_nonce = await world.chain.nonce(wallet.address, "pending")
     if await note_outside_transactions(world, wallet, chain_nonce):
         return Outcome()
+    await require_first_nonce(world, wallet, chain_nonce)
     suggestion = await world.fees.suggest(await world.heads.first())
     try:
         gas = await asyncio.gather(*(estimate_gas(world, wallet, errand.action) for errand in errands))

@@ -1,4 +1,4 @@
-"""Can a wallet pay for what it has signed? Parked when a node said no, unparked when it can."""
+"""Can a wallet pay for what it has signed, or wants to do next? Parked when it cannot, unparked when it can."""
 
 from ghostfleet.chain import transactions
 from ghostfleet.domain import decisions
@@ -22,7 +22,7 @@ async def can_be_pushed(world: World, wallet: Wallet, slot: Pending, pursuit: Pu
         return True
     balance_wei = await world.chain.balance(wallet.address)
     if wallet.parked_until_wei is not None and balance_wei >= wallet.parked_until_wei:
-        await world.live.write(decisions.for_wallet(wallet.id, "", [ev.WalletUnparked(balance_wei=balance_wei)]))
+        await unpark(world, wallet.id, balance_wei)
         pursuit.refused, pursuit.sent, pursuit.retry_at = None, False, 0.0
         return True
     unsigned, _ = transactions.decode(slot.newest.raw)
@@ -35,3 +35,26 @@ async def can_be_pushed(world: World, wallet: Wallet, slot: Pending, pursuit: Pu
     if wallet.parked_until_wei is None:
         await park(world, wallet.id, unsigned.worst_cost_wei, balance_wei)
     return False
+
+
+async def may_pay(world: World, wallet: Wallet, turn_us: int) -> bool:
+    """Whether a parked wallet can pay again; if so, that is recorded. From `turn_us` on it is to find out what it needs by then:
+    fees fall, and its next action may be a cheaper one."""
+    balance_wei = await world.chain.balance(wallet.address)
+    if wallet.parked_until_wei is not None and balance_wei < wallet.parked_until_wei:
+        return world.clock.now_us() >= turn_us
+    await unpark(world, wallet.id, balance_wei)
+    return True
+
+
+async def unpark(world: World, name: str, balance_wei: int) -> None:
+    await world.live.write(decisions.for_wallet(name, "", [ev.WalletUnparked(balance_wei=balance_wei)]))
+
+
+async def park_or_say(world: World, wallet: Wallet, need_wei: int, balance_wei: int) -> None:
+    """It cannot pay. Where it is parked already that is no error once more; what it needs is news where it has changed."""
+    if wallet.parked_until_wei is None:
+        await park(world, wallet.id, need_wei, balance_wei)
+    elif wallet.parked_until_wei != need_wei:
+        parked = ev.WalletParked(need_wei=need_wei, balance_wei=balance_wei)
+        await world.live.write(decisions.for_wallet(wallet.id, "", [parked]))

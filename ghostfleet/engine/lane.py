@@ -27,16 +27,17 @@ from ghostfleet.engine.asking import PluginFailed
 from ghostfleet.engine.duties import Duty
 from ghostfleet.engine.errands import run_errands
 from ghostfleet.engine.follow import Follower
+from ghostfleet.engine.funds import may_pay, park_or_say, unpark
 from ghostfleet.engine.in_force import Tuning
 from ghostfleet.engine.judgement import judged
-from ghostfleet.engine.outsiders import note_outside_transactions
+from ghostfleet.engine.outsiders import note_outside_transactions, require_first_nonce
 from ghostfleet.engine.signing import (
     ERROR_CLASSES,
     NotAllowed,
     estimate_gas,
     sign_attempt,
 )
-from ghostfleet.engine.trouble import describe, park, revert_reason
+from ghostfleet.engine.trouble import describe, revert_reason
 from ghostfleet.engine.view import TurnView
 from ghostfleet.engine.world import World
 from ghostfleet.errors import StopService, TryAgain
@@ -186,7 +187,7 @@ class Lane:
         if world.signer.withheld(WalletId(self.name)):  # whoever opens it nudges
             await self._nap(LONGEST_NAP_SECS)
             return False
-        if wallet.parked_until_wei is not None and not await self._may_pay(wallet.parked_until_wei):
+        if wallet.parked_until_wei is not None and not await may_pay(world, wallet, self._parked_turn_us):
             await self._nap(world.pace.park_secs)
             return False
         due_us = throttle.due_us(wallet, world.state.fleet.throttles)
@@ -231,6 +232,7 @@ class Lane:
         if account is None:
             if await note_outside_transactions(world, wallet, nonce):
                 nonce = self.wallet.next_nonce or nonce
+            await require_first_nonce(world, self.wallet, nonce)
             account = Account(balance_wei, nonce, world.clock.now_us(), now, generation, self.wallet.last_error)
         facts = msgspec.structs.replace(facts, balance_wei=account.balance_wei)
         return Observed(wallet, tuning, facts, view, account, kept=kept is not None)
@@ -272,7 +274,7 @@ class Lane:
                 await self._park(unsigned.worst_cost_wei, observed.account.balance_wei, decided.next_turn_us)
             return None
         if wallet.parked_until_wei is not None:
-            await self._unpark(observed.account.balance_wei)
+            await unpark(world, self.name, observed.account.balance_wei)
         if world.dry_run:
             await self._reject(decided, "dry_run", "dry run: nothing is signed or sent", counts=False)
             return None
@@ -316,18 +318,6 @@ class Lane:
         await world.live.write(decisions.for_wallet(self.name, "", [rested]))
         return False
 
-    async def _may_pay(self, need_wei: int) -> bool:
-        """Whether a parked wallet can pay again; if so, that is recorded. At its regular turns it finds out what it needs by now:
-        fees fall, and its next action may be a cheaper one."""
-        balance_wei = await self._world.chain.balance(self.wallet.address)
-        if balance_wei < need_wei:
-            return self._world.clock.now_us() >= self._parked_turn_us
-        await self._unpark(balance_wei)
-        return True
-
-    async def _unpark(self, balance_wei: int) -> None:
-        await self._world.live.write(decisions.for_wallet(self.name, "", [ev.WalletUnparked(balance_wei=balance_wei)]))
-
     async def _rest(self, reason: str, decision: Decision, observed: Observed) -> None:
         events: list[ev.Event] = [ev.WalletRested(reason=reason, until_us=decision.next_turn_us, seed=decision.seed)]
         if observed.facts.balance_wei != self.wallet.balance_wei:
@@ -369,14 +359,9 @@ class Lane:
         )
 
     async def _park(self, need_wei: int, balance_wei: int, next_turn_us: int) -> None:
-        """It cannot pay. Where it is parked already that is no error once more; what it needs is news where it has changed."""
-        world, parked_until_wei = self._world, self.wallet.parked_until_wei
-        self._parked_turn_us = max(next_turn_us, world.clock.now_us() + int(world.pace.park_secs * SECOND_US))
-        if parked_until_wei is None:
-            await park(world, self.name, need_wei, balance_wei)
-        elif parked_until_wei != need_wei:
-            parked = ev.WalletParked(need_wei=need_wei, balance_wei=balance_wei)
-            await world.live.write(decisions.for_wallet(self.name, "", [parked]))
+        pace, now_us = self._world.pace, self._world.clock.now_us()
+        self._parked_turn_us = max(next_turn_us, now_us + int(pace.park_secs * SECOND_US))
+        await park_or_say(self._world, self.wallet, need_wei, balance_wei)
 
     async def _skip_turn(self, error_class: str, message: str) -> None:
         """A turn came to nothing: say so, leave the wallet alone until its next regular one."""

@@ -11,6 +11,7 @@ from ghostfleet.domain.state import Candidate
 from ghostfleet.domain.values import Address, BlockRef, Hash
 from ghostfleet.domain.wallet import Wallet
 from ghostfleet.engine.world import World
+from ghostfleet.errors import TryAgain
 
 SEARCH_BLOCKS = 4096
 """How far back the block that used a nonce is looked for; nodes without history answer for fewer."""
@@ -69,6 +70,15 @@ async def note_outside_transactions(world: World, wallet: Wallet, chain_nonce: i
 
     await world.live.commit(resync)
     return True
+
+
+async def require_first_nonce(world: World, wallet: Wallet, chain_nonce: int) -> None:
+    """A wallet that has signed nothing yet begins where the chain says twice. From there the log never goes back.
+
+    Raises TryAgain where nodes disagree.
+    """
+    if wallet.next_nonce is None and await world.chain.nonce(wallet.address, "pending") != chain_nonce:
+        raise TryAgain(f"nodes disagree on the first nonce of {wallet.id}")
 
 
 async def _block_of_nonce(world: World, address: Address, nonce: int, newest: int) -> int | None:
