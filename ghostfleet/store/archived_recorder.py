@@ -175,11 +175,13 @@ class ArchivedRecorder(SqlRecorder):
         return ""
 
     async def _fault_of_table(self) -> str:
-        """Table archives beside what the log says of each archive, where that is at hand."""
+        """Table archives beside what the log says of each archive; an archive file ends before it says so of the one before."""
         query = EventQuery(stream=FLEET_STREAM, types=(LogArchived.__name__,), limit=MAX_PAGE_ROWS)
         said = [(CODEC.decode(row).event, row.time_us) async for row in every(self.rows, query)]
+        known = {event.last_position: (event, time_us) for event, time_us in said if isinstance(event, LogArchived)}
         for archive in self.archives:
-            if (archive.event, archive.archived_us) not in said and not self.missing():
+            written = archive.event, archive.archived_us
+            if known.get(archive.last_position, written) != written:
                 return f"archive {archive.file}: table archives does not say of it what LogArchived says"
         return ""
 

@@ -272,6 +272,18 @@ def change(path: Path | str, sql: str) -> None:
         database.commit()
 
 
+async def test_an_archive_verifies_beside_the_one_before_it(
+    sqlite_url: str, place: Path, commits: tuple[Commit, ...]
+) -> None:
+    """It ends before the log said that the one before was made."""
+    await live(sqlite_url, commits)
+    for share, name in ((0.3, "first.db"), (0.6, "second.db")):
+        assert (await archive(sqlite_url, moment(commits, share), place / name, archives=place)).events
+    for url in (sqlite_url, *(f"sqlite:///{place}/{name}.db" for name in ("first", "second"))):
+        found = await verify_log(url, archives=place)
+        assert (found.ok, found.missing) == (True, ()), found.problem
+
+
 @pytest.mark.parametrize(
     ("of_archive", "sql"),
     [
