@@ -21,7 +21,7 @@ from ghostfleet.store.archiving import last_before, moments_of, move_out
 from ghostfleet.store.copying import copy_into, verified_copy
 from ghostfleet.store.database import Database
 from ghostfleet.store.durable_files import content_of, making, put_in_place
-from ghostfleet.store.errors import LogCorrupt
+from ghostfleet.store.errors import LogCorrupt, LogUnavailable
 from ghostfleet.store.log import EventLog, open_log
 from ghostfleet.store.places import archive_place, open_database, recorder_at
 from ghostfleet.store.queries import EventQuery
@@ -31,6 +31,11 @@ from ghostfleet.store.rows import LogHead
 
 class NotThisLog(BadInput):
     """There is a file of that name which is not the archive of these events. It is left as it is: give another name."""
+
+
+class NotCompacted(LogUnavailable):
+    """The events are in the archive file, and the log goes on without them. Only their space was not given back to the disk: the
+    same command does that once there is room for it."""
 
 
 class Archived(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +53,8 @@ class Archived(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def archive(url: str, before_us: int, file: Path, *, archives: Path | None = None) -> Archived:
-    """Move events before a moment to FILE. Raises LogHeld (a service runs), NotThisLog, BadInput, LogCorrupt, LogUnavailable."""
+    """Move events before a moment to FILE. Raises LogHeld (a service runs), NotThisLog, BadInput, LogCorrupt,
+    LogUnavailable, NotCompacted (it is done all the same)."""
     if not file.parent.is_dir() or file.is_dir():
         raise BadInput(f"{file} is no place for a file: give a name in a directory that exists")
     place = archive_place(url, archives)
@@ -58,11 +64,13 @@ async def archive(url: str, before_us: int, file: Path, *, archives: Path | None
         log = await EventLog.over(recorder)
         until, held_back = await _until(database, log, before_us)
         if until <= log.anchor.position:
+            if log.anchor.position:
+                await _compacted(database, "nothing is left to archive")
             return Archived(events=0, held_back=held_back)
         end = await _made(database, recorder, file, until)
         moved, state = await _anchored(database, log, file, end)
         await move_out(database, moved, state, log.head, log.version(FLEET_STREAM))
-        await database.compact()
+        await _compacted(database, f"the events up to position {end.position} are in {file}")
     finally:
         await database.close()
     await _check(url, place, end)
@@ -75,6 +83,15 @@ async def archive(url: str, before_us: int, file: Path, *, archives: Path | None
         held_back=held_back,
         in_place=place is not None and file.parent.resolve() == place.resolve(),
     )
+
+
+async def _compacted(database: Database, so_far: str) -> None:
+    try:
+        await database.compact()
+    except LogUnavailable as problem:
+        raise NotCompacted(
+            f"{so_far}, and their space is not given back ({problem}): with room for the log once more, the same command does"
+        ) from None
 
 
 async def _until(database: Database, log: EventLog, before_us: int) -> tuple[int, str]:

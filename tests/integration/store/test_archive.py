@@ -18,13 +18,14 @@ from ghostfleet.domain.state import FOLD_VERSION, encode_state
 from ghostfleet.engine import recovery
 from ghostfleet.engine.clock import SystemClock
 from ghostfleet.engine.recovery import keep_anchor, recover
-from ghostfleet.operations.archive import NotThisLog, archive
+from ghostfleet.operations.archive import NotCompacted, NotThisLog, archive
 from ghostfleet.operations.doctor.patient import admitted
 from ghostfleet.operations.offline import log_alone
 from ghostfleet.operations.tokens import list_alone
-from ghostfleet.store.errors import ArchiveMissing, LogCorrupt, LogHeld, SchemaTooNew
+from ghostfleet.store.errors import ArchiveMissing, LogCorrupt, LogHeld, LogUnavailable, SchemaTooNew
 from ghostfleet.store.log import EventLog, open_log, verify_log
 from ghostfleet.store.queries import EventQuery, TransactionQuery
+from ghostfleet.store.sqlite import SqliteDatabase
 from tests.simulation.memory_recorder import Commit
 
 DECISION = Path(__file__).parents[3] / "docs/decisions/0007-hash-chain.md"
@@ -361,6 +362,26 @@ async def test_no_file_is_overwritten_and_an_unfinished_archive_is_gone_on_with(
     assert again.events == 0
     assert not (place / "again.db").exists()
     assert (place / "old.db").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_disk_too_full_to_compact_is_told_as_that_and_the_same_command_does_it_later(
+    sqlite_url: str, place: Path, commits: tuple[Commit, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(_: object) -> None:
+        raise LogUnavailable("the disk is full")
+
+    await live(sqlite_url, commits)
+    before_us = moment(commits, 0.5)
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteDatabase, "compact", full)
+        with pytest.raises(
+            NotCompacted, match=r"are in .*old\.db, and their space is not given back \(the disk is full\)"
+        ):
+            await archive(sqlite_url, before_us, place / "old.db", archives=place)
+    assert (await verify_log(sqlite_url, archives=place)).ok
+    size = Path(sqlite_url.removeprefix("sqlite:///")).stat().st_size
+    assert (await archive(sqlite_url, before_us, place / "old.db", archives=place)).events == 0
+    assert Path(sqlite_url.removeprefix("sqlite:///")).stat().st_size < size
 
 
 async def test_a_running_service_is_in_the_way(sqlite_url: str, place: Path, commits: tuple[Commit, ...]) -> None:
