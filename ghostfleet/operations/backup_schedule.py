@@ -55,7 +55,7 @@ async def _one(url: str, settings: Backups, now_us: int, make: Make) -> ev.Backu
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_us // SECOND_US))
     try:
         settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        clear_leftovers(settings.directory)
+        clear_leftovers(settings.directory, f"{PREFIX}*{SUFFIX}")
         made = await make(url, settings.directory / f"{PREFIX}{stamp}{SUFFIX}")
     except GhostFleetError as problem:
         return ev.BackupFailed(reason=str(problem)[:500])

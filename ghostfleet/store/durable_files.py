@@ -65,9 +65,9 @@ def making(file: Path) -> Iterator[Path]:
         lock.release()
 
 
-def clear_leftovers(directory: Path) -> None:
-    """Remove the workshops of processes that were killed. One that is in use is left alone."""
-    for workshop in directory.glob("*" + PARTIAL):
+def clear_leftovers(directory: Path, names: str) -> None:
+    """Remove what killed processes left of files with such names (a glob). A workshop that is in use is left alone."""
+    for workshop in directory.glob(names + PARTIAL):
         try:
             with WriterLock(workshop / "making"):
                 shutil.rmtree(workshop, ignore_errors=True)

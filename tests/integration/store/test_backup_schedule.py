@@ -185,6 +185,7 @@ async def test_the_loop_turns_while_one_is_made_and_what_killed_ones_left_is_cle
     leftover = fixture.directory / "ghost-fleet-20260101T000000Z.db.gz.partial"
     leftover.mkdir(parents=True)
     (leftover / "log.db").write_text("half of a copy")
+    (fixture.directory / "letters.partial").mkdir()
     turns = 0
 
     async def turn() -> None:
@@ -199,6 +200,7 @@ async def test_the_loop_turns_while_one_is_made_and_what_killed_ones_left_is_cle
     turning.cancel()
     assert (fixture.directory / made.event.file).is_file()  # type: ignore[attr-defined]
     assert not leftover.exists()
+    assert (fixture.directory / "letters.partial").is_dir(), "somebody else's"
     assert turns > 20, "a new process takes longer than so many turns"
 
 
