@@ -10,6 +10,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ghostfleet.errors import GhostFleetError
 from ghostfleet.store.errors import LogCorrupt, LogUnavailable
@@ -184,6 +185,8 @@ def storage_problem(error: BaseException, place: str) -> GhostFleetError | None:
         if state[:2] in POSTGRES_STORAGE or state == POSTGRES_NO_RIGHT:
             return LogUnavailable(f"the log at {place} cannot be used: {error}", in_doubt=True)
         return LogCorrupt(f"the log at {place} is damaged: {error}") if state[:2] == "XX" else None
+    if isinstance(error, PoolTimeout):
+        return LogUnavailable(f"others read the log at {place} through every session there is: try again")
     if isinstance(error, ValueError):
         return None  # asyncpg: a parameter that does not fit its type
     if isinstance(error, (OSError, asyncpg.InterfaceError, EOFError, TimeoutError)):

@@ -8,6 +8,7 @@ from typing import Any, Self
 import asyncpg
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ghostfleet.store import dialect
@@ -21,7 +22,7 @@ MAX_READERS = 4
 CONNECT_SECS = 10
 COMMAND_SECS = 60
 """A statement that takes longer has lost its server."""
-FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, DBAPIError)
+FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, DBAPIError, PoolTimeout)
 
 
 class PostgresDatabase:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ghostfleet.store.dialect import storage_problem
 from ghostfleet.store.errors import LogCorrupt, LogUnavailable, VersionConflict
 from ghostfleet.store.log import EventLog, open_log
 from ghostfleet.store.postgres import MAX_READERS
+from ghostfleet.store.queries import EventQuery
 from tests.simulation.memory_recorder import MemoryDisk, MemoryRecorder
 
 
@@ -349,3 +351,17 @@ def test_a_transaction_that_the_server_took_back_is_tried_again(error: str) -> N
 
     problem = storage_problem(getattr(asyncpg, error)("taken back"), "the log")
     assert isinstance(problem, LogUnavailable)
+
+
+@pytest.mark.postgres
+async def test_more_readers_than_sessions_wait_and_are_told_so(postgres_url: str) -> None:
+    log = await open_log(postgres_url)
+    engine = log._recorder._db._engine  # type: ignore[attr-defined]
+    engine.sync_engine.pool._timeout = 0.05
+    async with AsyncExitStack() as stack:
+        for _ in range(MAX_READERS):
+            await stack.enter_async_context(engine.connect())
+        with pytest.raises(LogUnavailable, match="others read the log"):
+            await log.rows(EventQuery())
+    assert (await log.rows(EventQuery())).items == ()
+    await log.close()
