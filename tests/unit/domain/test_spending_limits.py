@@ -93,7 +93,7 @@ class Bench:
         )
 
     def settle(self, name: str) -> None:
-        (included,) = self.state.wallets[name].included
+        included = self.state.wallets[name].included[-1]
         if not included.settled:
             nonce, rules = included.nonce, self.rules
             self.commit(
@@ -203,6 +203,16 @@ def test_what_was_spent_in_a_day_counts_for_a_day(kind: str, whose: str) -> None
     it.now_us += DAY_US
     assert it.open(other, Spending(**{kind: 5})) is None
     it.check()
+
+
+def test_the_tokens_of_an_action_count_once_while_an_earlier_one_is_not_final() -> None:
+    it = bench(fleet_tokens_per_day=10)
+    for _ in range(2):
+        assert it.open("w1", Spending(tokens=3)) is None
+        it.mine("w1")
+        it.settle("w1")
+    assert it.state.fleet.ledger.tokens.total(it.now_us) == 6
+    assert it.open("w2", Spending(tokens=4)) is None
 
 
 def test_what_is_lost_or_reverted_is_not_spent_but_its_gas_is() -> None:

@@ -112,7 +112,34 @@ async def test_what_cannot_be_paid_is_left_alone_until_it_can() -> None:
             await on.blocks(100)
             assert len(on.node.sent) == sent, "a node that said no is not asked over and over"
             assert on.kinds.count("WalletParked") == 1
-            on.node.balance_wei = 6 * ETHER
+            on.node.balance_wei = 5 * ETHER + COST_WEI  # to the wei
             await on.blocks(20)
         left = on.kinds[on.kinds.index("WalletUnparked") :]
         assert left == ["WalletUnparked", "BroadcastAccepted", "TransactionMined", "ActionSucceeded"]
+
+
+@on_virtual_time
+async def test_a_node_that_is_wrong_about_funds_parks_nobody_and_gets_the_same_bytes_again() -> None:
+    """It lags, and has not seen the wallet's money yet."""
+    async with stage() as on:
+        on.node.answer = AnswerClass.INSUFFICIENT_FUNDS
+        signed = await on.signed(value_wei=ETHER // 2)
+        await on.follower.broadcast_new(signed.nonce)
+        on.node.answer = AnswerClass.ACCEPTED
+        async with following(on):
+            await on.blocks(5)
+        assert "WalletParked" not in on.kinds
+        assert on.kinds[-3:] == ["BroadcastAccepted", "TransactionMined", "ActionSucceeded"]
+        assert len(on.node.sent) == 2
+
+
+@on_virtual_time
+async def test_a_wallet_that_no_node_has_refused_is_not_parked_for_what_is_on_its_way() -> None:
+    """Its money may have gone into the very block that nobody shows yet."""
+    async with stage() as on:
+        signed = await on.signed(value_wei=ETHER // 2)
+        await on.follower.broadcast_new(signed.nonce)
+        on.node.balance_wei = 0
+        async with following(on):
+            await on.blocks(20)
+        assert on.kinds[-1] == "BroadcastAccepted"
