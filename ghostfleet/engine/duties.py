@@ -37,6 +37,8 @@ class Refuse(msgspec.Struct, frozen=True):
     errand: Errand
     error_class: str
     reason: str
+    again_secs: float = 0.0
+    """Ask again so soon, or at the next block: a node that has not seen the newest one refuses what the next one takes."""
 
 
 class Later(msgspec.Struct, frozen=True):

@@ -39,9 +39,9 @@ async def run_errands(world: World, name: str, duty: Duty) -> Outcome:
             done = partial(operating.wallet_done, name=name, operation_id=duty.operation_id, results=results)
             await world.live.commit(done)
             return Outcome()
-        case Refuse(errand=errand, error_class=error_class, reason=reason):
+        case Refuse(errand=errand, error_class=error_class, reason=reason, again_secs=secs):
             await _reject(world, name, duty, errand, error_class, reason)
-            return Outcome()
+            return Outcome(wait_secs=secs)
         case Do(errands=errands, needs_the_key=needs_the_key):
             try:
                 return await _open(world, name, duty, errands)

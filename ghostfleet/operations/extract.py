@@ -29,7 +29,7 @@ MAX_SWEEPS = 50
 """Sweeps of one token: each step of the way out may bring some more, and what it brought is not left behind. Far more than a
 protocol has steps; what somebody goes on sending to the wallet is the last to end it."""
 LOOK_AGAIN_SECS = 3.0
-"""What is locked is looked at again so soon."""
+"""What is locked, or refused, is looked at again so soon."""
 PLAN_SECS = 0.2
 
 
@@ -83,7 +83,7 @@ class ExtractDuty:
                 return ""
             if (await judged(self._world, wallet.id, plugin, action.kind, reason)).rest_secs is not None:
                 return f"{action.kind}: {reason}"
-            return Refuse(errand, refused.answer.cls, reason)
+            return Refuse(errand, refused.answer.cls, reason, LOOK_AGAIN_SECS)
         return await self._affordable(wallet, found, errand)
 
     async def _affordable(self, wallet: Wallet, found: Holdings, errand: Errand) -> Do | Refuse:
@@ -92,7 +92,8 @@ class ExtractDuty:
             gas = await estimate_gas(self._world, wallet, errand.action)
         except RpcRefused as refused:
             plugin = self._world.plugins.get(wallet.plugin)
-            return Refuse(errand, refused.answer.cls, revert_reason(refused, plugin.errors if plugin else {}))
+            reason = revert_reason(refused, plugin.errors if plugin else {})
+            return Refuse(errand, refused.answer.cls, reason, LOOK_AGAIN_SECS)
         fees = await self._world.fees.suggest(await self._world.heads.first())
         need_wei = gas * fees.max_fee_wei
         if need_wei > found.native_wei:
@@ -123,7 +124,7 @@ class ExtractDuty:
             gas = await gas_exactly(self._world, wallet, Call(to=self._to, value_wei=most_wei))
         except RpcRefused as refused:  # whoever gets it is a contract that does not want it
             errand = self._sweep(found, step, most_wei)
-            return Refuse(errand, refused.answer.cls, revert_reason(refused, {}))
+            return Refuse(errand, refused.answer.cls, revert_reason(refused, {}), LOOK_AGAIN_SECS)
         value_wei = found.native_wei - gas * fees.max_fee_wei
         if value_wei <= 0:
             return None
