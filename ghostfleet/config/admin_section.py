@@ -22,10 +22,12 @@ MAX_SOCKET_BYTES = 107
 
 
 class AdminSection:
-    """Checks and resolves the section; `warnings` is what is not wrong yet."""
+    """Checks and resolves the section; `warnings` is what is not wrong yet. Files are looked at where a service is to
+    `serve` with them: who asks the log needs no certificate, and may not be allowed to read its key."""
 
-    def __init__(self, shape: Shape, config: Path) -> None:
+    def __init__(self, shape: Shape, config: Path, *, serve: bool = True) -> None:
         self._shape = shape
+        self._serve = serve
         self._directory = config.absolute().parent
         self.warnings: list[str] = []
 
@@ -33,7 +35,7 @@ class AdminSection:
         """As the service uses it; what is wrong with it is reported."""
         check_admin(self._shape, admin, port)
         files = TlsFiles(self._shape, self._directory)
-        tls = files.tls_of(admin)
+        tls = files.tls_of(admin, look=self._serve)
         self.warnings += files.warnings
         self._warn_of_tokens(admin)
         return loaded.Admin(
@@ -68,8 +70,9 @@ class AdminSection:
         if len(os.fsencode(path)) > MAX_SOCKET_BYTES:
             wrong = f"{path} is longer than {MAX_SOCKET_BYTES} bytes, the most that a socket's path can have"
             self._shape.report(("admin", "socket"), wrong, "give a shorter path, for example in /run")
-        elif not path.parent.is_dir():
-            self._shape.report(("admin", "socket"), f"there is no directory {path.parent}", "make it")
+        elif self._serve and not path.parent.is_dir():  # as between two runs of a unit whose RuntimeDirectory= it is
+            told = f"there is no directory {path.parent} for the socket of [admin]"
+            self.warnings.append(f"{told}: a start needs it; make it, unless RuntimeDirectory= of the unit does")
         return path
 
 

@@ -30,8 +30,9 @@ class TlsFiles:
         self._directory = directory
         self.warnings: list[str] = []
 
-    def tls_of(self, admin: AdminSettings) -> Tls | None:
-        """The files, or None where TLS is not asked for or something is wrong with them, which is reported."""
+    def tls_of(self, admin: AdminSettings, *, look: bool = True) -> Tls | None:
+        """The files, or None where TLS is not asked for or something is wrong with them, which is reported. Without `look` nobody
+        asks whether they are there and good."""
         if admin.tls_cert is None or admin.tls_key is None:
             self._report_missing(admin)
             return None
@@ -40,6 +41,8 @@ class TlsFiles:
             key=beside(self._directory, admin.tls_key),
             client_ca=None if admin.tls_client_ca is None else beside(self._directory, admin.tls_client_ca),
         )
+        if not look:
+            return tls
         reported = len(self._shape.problems)
         for name, file in (("tls_cert", tls.cert), ("tls_key", tls.key), ("tls_client_ca", tls.client_ca)):
             self._check_readable(name, file)

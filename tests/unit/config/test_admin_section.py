@@ -94,9 +94,33 @@ def test_a_certificate_that_ends_soon_is_a_warning(authority: Authority, tmp_pat
 def test_a_socket_has_a_directory_and_a_path_that_the_kernel_takes(tmp_path: Path) -> None:
     found = loaded(tmp_path, '[admin]\nsocket = "a.sock"\nsocket_mode = "0660"\n')
     assert (found.admin.socket, found.admin.socket_mode) == (tmp_path / "a.sock", 0o660)
-    assert "there is no directory" in problems(tmp_path, '[admin]\nsocket = "no/a.sock"\n')
     assert "longer than 107 bytes" in problems(tmp_path, f'[admin]\nsocket = "{"a" * 100}.sock"\n')
     assert "socket_mode" in problems(tmp_path, '[admin]\nsocket = "a.sock"\nsocket_mode = "0666"\n')
+
+
+def test_a_directory_that_only_a_running_unit_has_is_missed_by_nobody_but_a_start(tmp_path: Path) -> None:
+    """RuntimeDirectory= goes with its unit: the log has to be readable, and a backup restored, while it is away."""
+    text = '[admin]\nsocket = "no/a.sock"\n'
+    [warning] = [it for it in loaded(tmp_path, text).warnings if "socket" in it]
+    assert f"there is no directory {tmp_path / 'no'}" in warning
+    looked_at = load(tmp_path / "config.toml", {}, {"transfer": Anything}, keys=False)
+    assert not [it for it in looked_at.warnings if "socket" in it]
+
+
+def test_who_only_looks_needs_no_certificate_and_no_right_to_read_its_key(tmp_path: Path) -> None:
+    """One that has expired, or the key, which is the service's user's alone, kept everybody from the log."""
+    text = tls(tmp_path / "cert.pem", tmp_path / "key.pem")
+    assert "cannot be read" in problems(tmp_path, text)
+    looked_at = load(tmp_path / "config.toml", {}, {"transfer": Anything}, keys=False)
+    assert looked_at.admin.tls is not None
+    assert "beside" in _problems_of_looking(tmp_path, f'[admin]\ntls_cert = "{tmp_path / "cert.pem"}"\n')
+
+
+def _problems_of_looking(directory: Path, text: str) -> str:
+    (directory / "config.toml").write_text(BASE + text)
+    with pytest.raises(ConfigInvalid) as raised:
+        load(directory / "config.toml", {}, {"transfer": Anything}, keys=False)
+    return "\n".join(map(str, raised.value.problems))
 
 
 def test_a_token_ends_at_a_moment_with_its_zone(tmp_path: Path) -> None:
