@@ -17,7 +17,7 @@ from ghostfleet.engine.recovery import decoded, recover
 from ghostfleet.errors import BadInput
 from ghostfleet.store.archived_recorder import recorder_over
 from ghostfleet.store.archives import Archive, archives_of
-from ghostfleet.store.archiving import last_before, moments_of, move_out
+from ghostfleet.store.archiving import last_before, moments_of, move_out, older_behind
 from ghostfleet.store.copying import copy_into, verified_copy
 from ghostfleet.store.database import Database
 from ghostfleet.store.durable_files import content_of, making, put_in_place
@@ -97,6 +97,11 @@ async def _compacted(database: Database, so_far: str) -> None:
 async def _until(database: Database, log: EventLog, before_us: int) -> tuple[int, str]:
     """Up to which position events may go: those before the moment, and before all of a slot or an operation that is open."""
     until, held_back = await last_before(database, before_us), ""
+    if older := await older_behind(database, until, before_us):
+        held_back = (
+            f"position {until + 1} has a later time, of a clock that was put back since: it stays, and so do {older} older"
+            " events that follow. A later TIME takes them"
+        )
     state = await recover(log)
     for operation in state.fleet.operations:
         if (begun := await last_before(database, operation.since_us)) < until:

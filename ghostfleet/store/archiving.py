@@ -60,6 +60,13 @@ async def last_before(database: Database, time_us: int) -> int:
     return int(newest[0][0] or 0)
 
 
+async def older_behind(database: Database, position: int, time_us: int) -> int:
+    """How many events behind a position are older than a moment all the same: a clock was put back in between."""
+    older = select(func.count()).where(events.c.position > position, events.c.time_us < time_us)
+    found = await database.fetch(prepare(database.dialect, older), whole=True)
+    return int(found[0][0])
+
+
 async def move_out(database: Database, archive: Archive, state: Snapshot, head: LogHead, version: int) -> LogHead:
     """The transaction, for a log that ends at `head` with `version` events in the fleet's stream. Returns the new head."""
     row = _archived_event(archive, head, version)

@@ -384,6 +384,20 @@ async def test_a_disk_too_full_to_compact_is_told_as_that_and_the_same_command_d
     assert Path(sqlite_url.removeprefix("sqlite:///")).stat().st_size < size
 
 
+async def test_an_event_of_a_clock_that_was_ahead_is_named_where_it_keeps_the_rest(
+    sqlite_url: str, place: Path
+) -> None:
+    log = await open_log(sqlite_url)
+    for time_us in (1, 900, 2, 3, 4):
+        await log.append([note("at that time")], time_us=time_us)
+    await log.close()
+    done = await archive(sqlite_url, 4, place / "old.db", archives=place)
+    assert done.events == 1
+    assert "position 2 has a later time" in done.held_back
+    assert "2 older" in done.held_back
+    assert (await archive(sqlite_url, 901, place / "rest.db", archives=place)).held_back == ""
+
+
 async def test_a_running_service_is_in_the_way(sqlite_url: str, place: Path, commits: tuple[Commit, ...]) -> None:
     await live(sqlite_url, commits)
     log = await open_log(sqlite_url)
