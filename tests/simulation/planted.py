@@ -126,7 +126,7 @@ def sign_anew_after_a_timeout() -> AbstractContextManager[Any]:
     return _anew_after(AnswerClass.MAYBE_SENT, AnswerClass.ENDPOINT_FAULT)
 
 
-@planted("lost", "forgetful", "late", within=40, promises=("nonces without gaps", *ONE_SLOT))
+@planted("lost", "lag", "late", within=40, promises=("nonces without gaps", *ONE_SLOT))
 def a_new_nonce_after_nonce_too_low() -> AbstractContextManager[Any]:
     return _anew_after(AnswerClass.NONCE_TOO_LOW)
 
@@ -168,7 +168,7 @@ def bump_only_one_cap() -> AbstractContextManager[Any]:
     return patch.object(fees, "bump", one)
 
 
-@planted("fees", "stalls", "drops", within=25, promises=STUCK)
+@planted("fees", "stalls", within=60, promises=STUCK)
 def never_replace_what_is_stuck() -> AbstractContextManager[Any]:
     return patch.object(slot, "is_stuck", lambda *_: False)
 
@@ -434,7 +434,7 @@ def send_again_while_paused() -> AbstractContextManager[Any]:
     return _patched((Gate, "sending", always), (Gate, "lets", lambda self, sender: True))
 
 
-@planted("admin", "limits", "drops", within=80, promises=STOP)
+@planted("admin", "limits", "drops", within=160, promises=STOP)
 def the_gate_before_the_queue() -> AbstractContextManager[Any]:
     sending, send = Gate.sending, Chain.broadcast
     gates: list[Gate] = []
@@ -603,7 +603,7 @@ def a_wallet_without_a_key_keeps_all_others_waiting() -> AbstractContextManager[
     return patch.object(extract.ExtractDuty, "next", next_)
 
 
-@planted("operations", "lag", "crashes", within=60, promises=PAYS_ONCE)
+@planted("operations", "lag", "crashes", within=130, promises=PAYS_ONCE)
 def a_node_that_lags_is_believed() -> AbstractContextManager[Any]:
     """As it was before the simulator found it: the balances of a time before the wallet's own latest transaction."""
     return patch.object(holdings, "BlockView", lambda chain, _head: chain)

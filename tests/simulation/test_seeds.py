@@ -25,7 +25,7 @@ def test_every_promise_is_kept_under_each_family_of_faults(family: str) -> None:
 
 
 def test_without_faults_wallets_just_act() -> None:
-    outcome = simulate(6, families=())
+    outcome = simulate(7, families=())
     assert outcome.violation is None
     assert outcome.events["ActionSucceeded"] > 5
     assert outcome.runs == 1
