@@ -18,7 +18,7 @@ from ghostfleet.domain.limits import LimitReached, Limits, Spending
 from ghostfleet.domain.slot import Included, Pending, SlotPolicy
 from ghostfleet.domain.state import Candidate
 from ghostfleet.domain.throttle import FULL_PACE, MIN_FACTOR, throttled
-from ghostfleet.domain.values import Hash
+from ghostfleet.domain.values import AnswerClass, Hash
 from ghostfleet.domain.wallet import Wallet
 
 SERVICE_ACTOR = "service"
@@ -144,14 +144,31 @@ def fill_gap(
 
 
 def replace_attempt(
-    state: Candidate, now_us: int, *, name: str, signed: ev.TransactionSigned, expected_attempts: int
+    state: Candidate,
+    now_us: int,
+    *,
+    name: str,
+    signed: ev.TransactionSigned,
+    expected_attempts: int,
+    rules: Rules,
+    refused: AnswerClass | None = None,
 ) -> list[ev.NewEvent]:
-    """A further attempt of an open slot. Limits do not apply: a slot has to end."""
+    """A further attempt of an open slot. Limits do not apply: a slot has to end.
+
+    An action whose bytes no node takes is given away, and is the wallet's own error: without a breaker it would be decided, and
+    its cancel paid, again and again.
+    """
     require_running(state, name)
-    slot = require_wallet(state, name).slot(signed.nonce)
+    wallet = require_wallet(state, name)
+    slot = wallet.slot(signed.nonce)
     if not isinstance(slot, Pending) or slot.newest.number != expected_attempts:
         raise Refused(f"the slot of {name} at nonce {signed.nonce} has moved on")
-    return _for(name, signed.action_id, signed)
+    given_up = signed.purpose == "cancel" and slot.newest.purpose == "action" and not slot.operation
+    if refused is not AnswerClass.MALFORMED or not given_up:
+        return _for(name, signed.action_id, signed)
+    told = "no node takes its bytes, and its nonce is given away"
+    error = ev.ErrorRecorded(error_class=AnswerClass.MALFORMED, message=told, counts=True)
+    return _for(name, signed.action_id, error, signed) + _after_error(state, wallet, rules, now_us)
 
 
 def reject(

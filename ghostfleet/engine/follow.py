@@ -21,7 +21,7 @@ from ghostfleet.engine.gaps import fill_gap
 from ghostfleet.engine.outsiders import Taker, find_taker
 from ghostfleet.engine.ports import Broadcast
 from ghostfleet.engine.pursuit import Pursuit
-from ghostfleet.engine.replacements import NoReplacement, replacement
+from ghostfleet.engine.replacements import NoReplacement, record_replacement, replacement
 from ghostfleet.engine.signing import ERROR_CLASSES, NoKey
 from ghostfleet.engine.world import World
 
@@ -308,9 +308,7 @@ class Follower:
             pursuit.retry_secs = max(waited_secs, pursuit.retry_secs)
             pursuit.back_off(world.pace)
             return
-        await world.live.commit(
-            partial(decisions.replace_attempt, name=self._name, signed=signed, expected_attempts=number)
-        )
+        await record_replacement(world, self._name, signed, number, pursuit.refused)
         pursuit.renew(number + 1, head.number)
         await self.broadcast(slot.nonce)
 

@@ -1,9 +1,12 @@
 """What replaces the newest bytes of an open slot: the same call for more, or a cancel; never dearer than it may be."""
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from ghostfleet.chain import fees as fees_
 from ghostfleet.chain import transactions
+from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.allow_list import named_in
 from ghostfleet.domain.slot import SWEEP, Pending
@@ -92,6 +95,22 @@ async def replacement(
         )
     except (NoKey, NotAllowed, SignerUnavailable, WrongSignature) as obstacle:
         raise NoReplacement(ERROR_CLASSES[type(obstacle)], str(obstacle)) from None
+
+
+async def record_replacement(
+    world: World, name: str, signed: ev.TransactionSigned, replaced: int, refused: AnswerClass | None
+) -> None:
+    """Into the log, in the place of attempt number `replaced`. Raises Refused where the slot has moved on."""
+    await world.live.commit(
+        partial(
+            decisions.replace_attempt,
+            name=name,
+            signed=signed,
+            expected_attempts=replaced,
+            rules=world.rules,
+            refused=refused,
+        )
+    )
 
 
 def _all_but_gas(call: Call, outlay_wei: int, gas_wei: int) -> Call:

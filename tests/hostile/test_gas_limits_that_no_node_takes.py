@@ -45,6 +45,17 @@ def test_a_configured_gas_limit_that_no_node_takes_keeps_no_slot_open(override: 
     _ends_its_slots(stage)
 
 
+def test_what_no_node_takes_trips_the_breaker_and_is_not_paid_for_again_and_again() -> None:
+    stage = Stage(node=Node30M, chain={"gas_limit_override": 20_000}, secs=300)
+    _ends_its_slots(stage)
+    errors = [it for it in stage.events(ev.ErrorRecorded) if it.error_class == "malformed"]
+    cancelled = [it for it in stage.events(ev.ActionFailed) if it.reason == "cancelled"]
+    trips = stage.events(ev.BreakerTripped)
+    assert len(errors) == len(cancelled) + len(stage.wallet().pending)
+    assert len(errors) > trips[0].errors == 5
+    assert len(trips) == len(errors) - 4, "five in a row, and then each probe"
+
+
 @pytest.mark.parametrize("estimate", ["0x0", "0x64", hex(BLOCK_GAS)])
 def test_an_estimate_that_was_nonsense_for_a_while_keeps_no_slot_open(estimate: str) -> None:
     """All cancels that a slot may have are signed within seconds: with the same estimate none of them could land, ever."""

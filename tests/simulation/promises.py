@@ -474,7 +474,7 @@ class Promises:
             self._violated("no defect", f"{name}: {event.message}")
         if event.error_class == "observation" and "RpcRefused: " not in event.message:
             self._violated("no defect", f"{name} observes: {event.message}")
-        if event.counts and event.error_class != AnswerClass.INSUFFICIENT_FUNDS:
+        if event.counts and event.error_class not in (AnswerClass.INSUFFICIENT_FUNDS, AnswerClass.MALFORMED):
             self._violated("only its own errors count against a wallet", f"{name}: {event.error_class} {event.message}")
 
     def _rejected(self, name: str, event: ev.ActionRejected) -> None:

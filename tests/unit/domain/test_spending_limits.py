@@ -254,7 +254,9 @@ def test_a_replacement_is_not_held_back_and_counts_from_then_on() -> None:
     it = bench(fleet_gas_wei_per_day=10)
     assert it.open("w1", Spending(gas_wei=6)) is None
     dearer = it.signed("w1/1", 0, 2, 12, Call(to=ELSEWHERE))
-    it.commit(lambda s, now: decisions.replace_attempt(s, now, name="w1", signed=dearer, expected_attempts=1))
+    it.commit(
+        lambda s, now: decisions.replace_attempt(s, now, name="w1", signed=dearer, expected_attempts=1, rules=it.rules)
+    )
     assert it.state.fleet.ledger.reserved == Spending(gas_wei=12)
     assert it.open("w2", Spending(gas_wei=1)) is not None
     it.check()

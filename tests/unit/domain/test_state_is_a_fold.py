@@ -58,7 +58,9 @@ def replaced(told: Told, name: str) -> None:
         attempts = len(slot.attempts)
         signed = told.signed(slot.action_id, slot.nonce, attempts + 1)
         told.happens(
-            decisions.replace_attempt(told.candidate, told.now_us, name=name, signed=signed, expected_attempts=attempts)
+            decisions.replace_attempt(
+                told.candidate, told.now_us, name=name, signed=signed, expected_attempts=attempts, rules=told.rules
+            )
         )
 
 
