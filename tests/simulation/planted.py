@@ -591,7 +591,7 @@ def an_outcome_is_recorded_twice() -> AbstractContextManager[Any]:
     return patch.object(operating, "wallet_done", twice)
 
 
-@planted("operations", within=40, promises=STUCK)
+@planted("operations", "config", within=15, promises=STUCK)
 def a_wallet_without_a_key_keeps_all_others_waiting() -> AbstractContextManager[Any]:
     """As it was before the simulator found it."""
     asked = extract.ExtractDuty.next

@@ -85,7 +85,7 @@ def test_another_seed_gives_other_bytes() -> None:
             id="one look without a trace, after a long silence, does not give a slot up",
         ),
         pytest.param(5, ("operations",), id="a wallet that an operation is done with takes no turn under a pause"),
-        pytest.param(13, ("operations",), id="a wallet without a key does not keep the others waiting"),
+        pytest.param(2, ("config", "operations"), id="a wallet without a key does not keep the others waiting"),
         pytest.param(
             28,
             ("operations", "lag", "outsider", "reorganisations"),
