@@ -138,8 +138,10 @@ def _why_missing(step: Step) -> str:
 def _results(operation: Operation, funder: Wallet, left: JsonObject) -> dict[str, JsonObject]:
     """A line for each target, and one of the funder."""
     lines: dict[str, JsonObject] = {}
+    assets = (NATIVE, *operation.params["tokens"])
     for target, address in operation.params["targets"].items():
-        steps = [step for name, step in operation.steps.items() if name.startswith(f"{target}/")]
+        paid = (operation.steps.get(f"{target}/{asset}") for asset in assets)
+        steps = [step for step in paid if step is not None]
         lines[target] = {
             "address": address,
             "moved": moved(steps),
