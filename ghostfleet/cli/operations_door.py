@@ -202,7 +202,7 @@ def door(context: typer.Context, way: Way) -> Iterator[OperationsDoor]:
     else:
         yield service
         return
-    with _alone(options_of(context).load()) as own:
+    with _alone(options_of(context).load(serves=False)) as own:  # it listens nowhere
         yield own
 
 

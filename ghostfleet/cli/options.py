@@ -34,13 +34,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             environ["GHOST_FLEET_DRY_RUN"] = "true" if self.dry_run else "false"
         return environ
 
-    def load(self, *, keys: bool = True, opens: bool = True) -> Loaded:
+    def load(self, *, keys: bool = True, opens: bool = True, serves: bool = True) -> Loaded:
         """The settings in force; warnings go to stderr. `keys` is whether the wallets' keys have to be there, `opens` whether the
-        password that opens them has to be here too.
+        password that opens them has to be here too, `serves` whether HTTP is spoken with them.
 
         Raises ConfigInvalid or NoConfig."""
         environ = self.environ()
-        settings = load(config_path(self.config, environ), environ, keys=keys, opens=opens)
+        settings = load(config_path(self.config, environ), environ, keys=keys, opens=opens, serves=serves)
         for warning in settings.warnings:
             print_warning(warning)
         return settings

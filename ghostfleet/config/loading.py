@@ -42,12 +42,14 @@ def load(
     *,
     keys: bool = True,
     opens: bool = True,
+    serves: bool = True,
     in_place_of: Path | None = None,
 ) -> Loaded:
     """Read, override, check and resolve. `plugin_models` replaces the installed plugins (tests). Without `keys` no wallet has
     one, nothing is said about them or the files of [admin], and no plugin is made: for whoever only looks. Without `opens` keys
     are checked, and that their password is a credential which only the service's unit has is a warning: for whoever opens none.
-    Relative paths start where the file is, or where the one is that it is to stand `in_place_of`.
+    Without `serves` nothing is said about the files of [admin] either: for whoever acts without HTTP. Relative paths start where
+    the file is, or where the one is that it is to stand `in_place_of`.
 
     Raises ConfigInvalid with every problem; nothing else, whatever the file's bytes are."""
     table, place = read_table(path), (in_place_of or path).absolute()
@@ -75,7 +77,7 @@ def load(
         treasury_key = key_files.key_of(("treasury",), treasury) if treasury is not None else None
         key_files.check_config_mode()
     _check_sections(shape)
-    admin_section = AdminSection(shape, place, serve=keys)
+    admin_section = AdminSection(shape, place, serve=serves and keys)
     admin = _section(shape, "admin", settings.AdminSettings)
     resolved_admin = admin_section.resolved(admin, _port(shape, admin)) if admin is not None else None
     store = _section(shape, "store", settings.StoreSettings)
