@@ -258,7 +258,7 @@ async def ask(
     except TimeoutError:
         raise ServiceUnreachable(f"no answer from {url} within {answer_secs:.0f} s") from None
     except (aiohttp.ClientError, ValueError) as error:
-        raise ServiceUnreachable(f"no service at {url}: {_reason(error)}") from None
+        raise ServiceUnreachable(f"no service at {url}: {_reason(error, url)}") from None
     try:
         answer = json.loads(content)
     except ValueError:
@@ -270,7 +270,7 @@ async def ask(
     return answer
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, url: str) -> str:
     import aiohttp
 
     told = shown(str(error) or type(error).__name__)
@@ -278,6 +278,8 @@ def _reason(error: Exception) -> str:
         return f"{told}; --ca FILE names whose word counts"
     if isinstance(error, aiohttp.ClientSSLError):
         return f"{told}; does it speak https there?"
+    if isinstance(error, aiohttp.ServerDisconnectedError) and url.startswith("https:"):
+        return f"{told}; does it ask for a certificate (--client-cert)?"
     if isinstance(error, aiohttp.ClientConnectorError):
         told = shown(_why_unconnected(error))
     return f"{told}; is it running, and is this its address?"

@@ -50,10 +50,14 @@ def _by_the_service(context: typer.Context, way: Way, subject: str) -> Any:
     """The running service's own words; where there is none, or none for us, those of the log."""
     try:
         return ask_service(context, way, "GET", f"/admin/explain/{subject}")
-    except ServiceUnreachable:
+    except ServiceUnreachable as nobody:
         if way.url is not None:
             raise
-        return _by_the_log(options_of(context).load(keys=False), subject, running=False)
+        settings = options_of(context).load(keys=False)
+        writer = _writer_of(settings)
+        if writer:
+            print_warning(f"{nobody}; but {writer} writes the log: this is what the log alone says")
+        return _by_the_log(settings, subject, running=bool(writer))
     except NoInterface as nobody:
         print_warning(f"{nobody}; this is what the log alone says")
         return _by_the_log(options_of(context).load(keys=False), subject, running=True)
@@ -62,6 +66,15 @@ def _by_the_service(context: typer.Context, way: Way, subject: str) -> Any:
             raise
         print_warning(f"{refused}; this is what the log alone says")
         return _by_the_log(options_of(context).load(keys=False), subject, running=True)
+
+
+def _writer_of(settings: Loaded) -> str:
+    """Who writes the log now, though nobody answers; empty where nobody does, or where that stands in a database server."""
+    from ghostfleet.store.lock import holder_of
+    from ghostfleet.store.places import sqlite_path
+
+    file = sqlite_path(settings.store.url)
+    return holder_of(file) if file is not None else ""
 
 
 def _by_the_log(settings: Loaded, subject: str, *, running: bool) -> Any:

@@ -72,13 +72,9 @@ def holder_of(database: Path) -> str:
     try:
         status = path.stat()
         held = _HELD_LOCKS.read_text()
-        file = os.open(path, os.O_RDONLY)
     except OSError:
         return ""
-    try:
-        signature = _signature(file)
-    finally:
-        os.close(file)
+    signature = _signature_in(path)
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
     for line in held.splitlines():
         words = line.split()
@@ -89,6 +85,18 @@ def holder_of(database: Path) -> str:
         if inode == str(status.st_ino) and (lock_device == device or signature.startswith(f"process {pid} ")):
             return signature
     return ""
+
+
+def _signature_in(path: Path) -> str:
+    """The same, for whoever may not read the file too: it is its owner's alone."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return "another process"
+    try:
+        return _signature(file)
+    finally:
+        os.close(file)
 
 
 def _signature(file: int) -> str:

@@ -5,9 +5,10 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import web
+from aiohttp import ServerDisconnectedError, web
 from typer.testing import CliRunner
 
+from ghostfleet.cli.client import _reason
 from ghostfleet.cli.main import app
 
 TOKEN = "canary-token"
@@ -196,3 +197,9 @@ async def test_a_password_in_an_address_is_refused_and_not_shown():
     result = await run("status", "--url", "http://ada:canary-word@127.0.0.1:1")
     assert result.exit_code == 2
     assert "canary-word" not in result.output
+
+
+def test_a_service_that_hangs_up_on_tls_may_want_a_certificate():
+    """With `tls_client_ca` the connection ends after the handshake, and not because nobody is there."""
+    assert "--client-cert" in _reason(ServerDisconnectedError(), "https://127.0.0.1:8080/admin/status")
+    assert "is it running" in _reason(ServerDisconnectedError(), "http://127.0.0.1:8080/admin/status")
