@@ -145,6 +145,12 @@ async def service(patient: Patient) -> Finding | list[Finding]:
                 " cannot be used ghost-fleet errors says why."
             )
             return [runs, yellow("readiness", unready, remedy)] if unready else runs
+        admin = patient.loaded.admin if patient.loaded is not None else None
+        if admin is not None and admin.tls is not None and admin.tls.client_ca is not None and admin.socket is None:
+            told = f"runs: {holder} writes the log; whether it answers is told only to who has a certificate (tls_client_ca)"
+            return yellow(
+                "service", told, "ghost-fleet status --client-cert FILE says it; with [admin] socket so do I."
+            )
         return red(
             "service",
             f"runs ({holder} writes the log) and does not answer as it should: {why}",

@@ -1,6 +1,7 @@
 """What the doctor says of endpoints, clocks, fees, contracts, balances, disks and locks, each with a fault that is there."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import coincurve
@@ -244,6 +246,22 @@ async def test_a_service_that_runs_says_itself_why_it_is_not_ready(
         told = [(it.name, it.colour, it.told) for it in (found if isinstance(found, list) else [found])]
         runs = ("service", "green", "runs: process 1 writes the log, and answers")
         assert told == [runs, *([("readiness", "yellow", said)] if said else [])]
+
+
+async def test_a_service_that_answers_who_has_a_certificate_only_is_not_told_to_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor that a restart would help."""
+    monkeypatch.setattr(log, "holder_of", lambda _file: "process 1")
+    fleet = admitted(settings_file(tmp_path), {}, lambda: "hung up", lambda: "hung up")
+    kept = SimpleNamespace(admin=SimpleNamespace(tls=SimpleNamespace(client_ca=tmp_path / "ca.pem"), socket=None))
+    for loaded, colour, told in (
+        (kept, "yellow", "tls_client_ca"),
+        (None, "red", "does not answer as it should: hung up"),
+    ):
+        found = await log.service(dataclasses.replace(fleet, loaded=loaded))  # type: ignore[arg-type]
+        assert isinstance(found, Finding)
+        assert (found.colour, told in found.told) == (colour, True), found
 
 
 async def test_a_password_that_only_the_unit_has_is_yellow_and_hides_nothing_else(tmp_path: Path) -> None:
