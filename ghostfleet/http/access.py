@@ -218,7 +218,7 @@ def same_origin(origin: str, host: str) -> bool:
 def bearer(presented: Sequence[str]) -> str | None:
     """The token of the one Authorization header, None when it is none of ours."""
     scheme, _, token = presented[0].partition(" ")
-    token = token.strip()
+    token = token.strip(" ")
     if len(presented) != 1 or scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_CHARS:
         return None
     return token
@@ -226,7 +226,7 @@ def bearer(presented: Sequence[str]) -> str | None:
 
 def find_token(credentials: Iterable[Credential], token: str) -> Credential | None:
     """The token with this hash. Looks at all of them, in constant time each."""
-    digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+    digest = hashlib.sha256(token.encode("latin-1", "replace")).digest()  # the bytes of the header, as they came
     found = None
     for known in credentials:
         if hmac.compare_digest(known.sha256, digest):

@@ -234,6 +234,14 @@ def _refusal(rules: Access, client: str, credential: str) -> Refusal:
     return raised.value
 
 
+@pytest.mark.parametrize("token", ["Schlüssel-der-Brücke", "zu-Ende-à", "鍵"])
+def test_a_token_is_the_bytes_whose_hash_is_configured(token: str) -> None:
+    """`printf %s TOKEN | sha256sum` hashes the terminal's bytes, and those are what curl sends."""
+    given = AdminToken(name="ada", role="operator", sha256=hashlib.sha256(token.encode()).digest())
+    head = Headers(raw=[(b"host", b"localhost"), (b"authorization", b"Bearer " + token.encode())])
+    assert access(tokens=(given,)).check(head, "127.0.0.1", "operator").actor == "ada"
+
+
 def test_pure_rules() -> None:
     assert host_name("[::1]:80") == "::1"
     assert same_origin("http://a:1", "A:1")
