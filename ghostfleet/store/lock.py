@@ -32,9 +32,13 @@ class WriterLock:
         belong_to_the_owner_of(database if database.exists() else database.parent, self.path)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             holder = self._holder()
             os.close(self._file)
+            if not isinstance(error, BlockingIOError):
+                raise LogUnavailable(
+                    f"{self.path} cannot be locked ({error.strerror}): the log has to be on a disk that keeps locks"
+                ) from None
             raise LogHeld(f"the log {database} is written by {holder}: stop that process first") from None
         self._sign()
 

@@ -1,6 +1,8 @@
 """One process writes a log, and anybody may read it meanwhile."""
 
 import asyncio
+import errno
+import fcntl
 import os
 import signal
 import sqlite3
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 from log_stage import T0_US, a_day, note
 
-from ghostfleet.store.errors import LogHeld, LogMissing
+from ghostfleet.store.errors import LogHeld, LogMissing, LogUnavailable
 from ghostfleet.store.log import open_log
 
 HOLD = """
@@ -94,6 +96,15 @@ async def test_a_link_to_the_log_is_the_log(tmp_path: Path) -> None:
     assert log.head.position == 1
     await log.close()
     assert os.listdir(tmp_path / "here") == ["linked.db"]
+
+
+async def test_a_disk_without_locks_is_no_second_process(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(LogUnavailable, match="a disk that keeps locks"):
+        await open_log(sqlite_url)
 
 
 async def test_a_reader_sees_what_is_committed_while_it_is_written_and_after(sqlite_url: str) -> None:
