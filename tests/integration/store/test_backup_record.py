@@ -24,7 +24,7 @@ async def record(url: str, file: Path) -> None:
     event = ev.BackupMade(
         file=made.file, position=made.position, head_hash=made.head_hash, size_bytes=made.size_bytes, actor="local"
     )
-    loaded: Any = SimpleNamespace(store=SimpleNamespace(url=url))
+    loaded: Any = SimpleNamespace(store=SimpleNamespace(url=url), archive_dir=None)
     await record_alone(loaded, SystemClock(), COMMAND, event)
 
 
