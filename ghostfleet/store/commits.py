@@ -217,7 +217,7 @@ class GroupCommit:
         batch = self._in_doubt
         if batch is None:
             return
-        head = await self._recorder.settled_head()
+        head = await self._settled_head(batch)
         if head == batch.head():
             self._adopt(batch)
         elif head != self.head:
@@ -227,6 +227,16 @@ class GroupCommit:
             )
             raise self._broken
         self._in_doubt = None
+
+    async def _settled_head(self, batch: _Batch) -> LogHead:
+        """Where the log ends, for certain. That somebody else has gone on writing it is seen without waiting for that."""
+        try:
+            return await self._recorder.settled_head()
+        except LogUnavailable:
+            seen = await self._recorder.head()
+            if seen.position <= self.head.position or seen == batch.head():
+                raise
+            return seen
 
     def _adopt(self, batch: _Batch) -> None:
         self.head = batch.head()

@@ -10,7 +10,7 @@ import pytest
 from log_stage import T0_US, a_day, note, registered, signed, tx_hash
 
 from ghostfleet.store.dialect import storage_problem
-from ghostfleet.store.errors import LogCorrupt, LogUnavailable, VersionConflict
+from ghostfleet.store.errors import LogCorrupt, LogHeld, LogUnavailable, VersionConflict
 from ghostfleet.store.log import EventLog, open_log
 from ghostfleet.store.postgres import MAX_READERS
 from ghostfleet.store.queries import EventQuery
@@ -365,3 +365,27 @@ async def test_more_readers_than_sessions_wait_and_are_told_so(postgres_url: str
             await log.rows(EventQuery())
     assert (await log.rows(EventQuery())).items == ()
     await log.close()
+
+
+@pytest.mark.postgres
+async def test_whoever_lost_the_lock_to_another_writer_stops(postgres_url: str) -> None:
+    import asyncpg
+
+    log = await open_log(postgres_url)
+    await log.append([note("a")], time_us=T0_US)
+    server = await asyncpg.connect(postgres_url)
+    await server.execute("SELECT pg_terminate_backend($1)", raw(log).get_server_pid())
+    async with asyncio.timeout(90):
+        while True:
+            try:
+                other = await open_log(postgres_url)
+                break
+            except LogHeld:
+                await asyncio.sleep(0.05)
+    await other.append([note("b")], time_us=T0_US)
+    with pytest.raises(LogCorrupt, match="another writer"):
+        await log.append([note("c")], time_us=T0_US)
+    await other.append([note("d")], time_us=T0_US)
+    assert (await other.verify()).ok
+    for it in (log, other, server):
+        await it.close()
