@@ -169,7 +169,7 @@ def next_step(operation: Operation, base: str, *, most: int = MAX_TRIES) -> str 
     """The name of the next step of this sort: what is done can come again (rewards go on coming, a lock opens later) and is then
     another step. None when it was done `most` times, or has failed MAX_TRIES times."""
     again = 1
-    while (step := operation.steps.get(name := base if again == 1 else f"{base} #{again}")) is not None:
+    while (step := operation.steps.get(name := _named(base, again))) is not None:
         if step.state != "done":
             return name if step.tries < MAX_TRIES else None
         again += 1
@@ -178,12 +178,17 @@ def next_step(operation: Operation, base: str, *, most: int = MAX_TRIES) -> str 
     return name
 
 
+def _named(base: str, again: int) -> str:
+    """What a step of this sort is called when it comes again."""
+    return base if again == 1 else f"{base} #{again}"
+
+
 def moves_nothing(operation: Operation, wallet: str, symbol: str, held: int) -> bool:
     """Whether the wallet's newest sweep of this token went through, nothing arrived, and all of it is still there: some tokens
     answer "false" where others revert, and a further sweep would cost as much and move as little."""
-    base = f"{wallet}/{SWEEP_TOKEN} {symbol}"
-    sweeps = [step for name, step in operation.steps.items() if name == base or name.startswith(f"{base} #")]
-    newest = sweeps[-1] if sweeps else None
+    newest, again = None, 1
+    while (step := operation.steps.get(_named(f"{wallet}/{SWEEP_TOKEN} {symbol}", again))) is not None:
+        newest, again = step, again + 1
     return newest is not None and newest.state == "done" and not newest.received and 0 < newest.amount <= held
 
 

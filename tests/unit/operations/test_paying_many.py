@@ -194,7 +194,7 @@ def test_a_line_has_the_steps_of_its_own_target_and_no_other_ones() -> None:
     def paid(number: int) -> Step:
         action = f"w/{number}"
         return Step(
-            wallet="w", kind="fund", state="done", action_id=action, asset="native", amount=7, to="", received=7
+            wallet="w", kind="fund", state="done", action_id=action, asset="native", amount=7, to="0x1", received=7
         )
 
     wanted = {"targets": {"a": "0x1", "a/b": "0x2"}, "tokens": {"DATA": "5"}}
