@@ -91,7 +91,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         and that is no reason to send these; one that anything else is done with may have its last transaction sent again."""
         if not self.running:
             return ()
-        return self.wallets if self.kind != "cancel" else tuple(it for it in self.wallets if self.covers(it))
+        if self.kind != "cancel":
+            return self.wallets
+        done = frozenset(self.done)
+        return tuple(it for it in self.wallets if it not in done)
 
 
 def with_step(operation: Operation, decided: ActionDecided) -> Operation:

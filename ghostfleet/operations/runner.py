@@ -113,12 +113,12 @@ class OperationRunner:
                 await self._end_cancel(operation)
             return
         await self._plan(operation)
-        if all(name in operation.done for name in operation.wallets):
+        done = frozenset(operation.done)  # of ten thousand, looked up one by one
+        left = [name for name in operation.wallets if name not in done]
+        if not left:
             await self._finish(operation)
             return
-        for name in operation.wallets:
-            if name in operation.done:
-                continue
+        for name in left:
             known = self._duties.get(name)
             if known is None or known.operation_id != operation.id:
                 duty = self._duty(operation)
