@@ -41,6 +41,7 @@ async def run_errands(world: World, name: str, duty: Duty) -> Outcome:
             return Outcome()
         case Refuse(errand=errand, error_class=error_class, reason=reason, again_secs=secs):
             await _reject(world, name, duty, errand, error_class, reason)
+            duty.waiting = f"{errand.action.kind}: {reason}" if secs else ""
             return Outcome(wait_secs=secs)
         case Do(errands=errands, needs_the_key=needs_the_key):
             try:

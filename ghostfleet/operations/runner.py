@@ -125,6 +125,8 @@ class OperationRunner:
                 if duty is None:
                     return
                 self._duties[name] = duty
+            elif known.waiting:  # its lane sleeps on purpose, and wakes by itself
+                continue
             self._nudge(name)
 
     def _duty(self, operation: Operation) -> Duty | None:

@@ -44,3 +44,22 @@ def test_a_token_that_came_in_the_newest_block_is_swept_before_the_last_gas() ->
             assert outcome.opened
 
     virtual_time.run(story())
+
+
+def test_nobody_wakes_a_wallet_that_waits_before_it_is_asked_again() -> None:
+    """Each look at the operation did, at every event of another wallet: three tries took no time at all."""
+
+    async def story() -> None:
+        nudged: list[str] = []
+        async with operation(Protocol(), "extract", EXTRACT) as (on, runner):
+            runner._nudge = nudged.append
+            duty = on.world.duties["w"]
+            runner.changed()
+            await asyncio.sleep(1)
+            assert nudged == ["w"], "it may have missed the first"
+            duty.waiting = "sweep_token: execution reverted"
+            runner.changed()
+            await asyncio.sleep(10)
+            assert nudged == ["w"]
+
+    virtual_time.run(story())
