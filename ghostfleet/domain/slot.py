@@ -127,7 +127,8 @@ class SlotPolicy(msgspec.Struct, frozen=True, kw_only=True):
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What the chain said about the lowest open slot, when none of its attempts has a receipt."""
 
-    now_us: int
+    waited_us: int
+    """Since the newest attempt was signed."""
     blocks_since_signed: int
     unknown_answers: int
     """How many times in a row the node that took the bytes said that it does not know them."""
@@ -187,8 +188,7 @@ def next_step(slot: Pending, look: Look, policy: SlotPolicy) -> Step:
 
 def is_stuck(slot: Pending, look: Look, policy: SlotPolicy) -> bool:
     """Whether blocks came and went past the newest attempt for too long. What waits behind a gap is not cured by paying more."""
-    waited_us = look.now_us - slot.newest.signed_us
-    long = waited_us >= policy.stuck_after_us and look.blocks_since_signed >= policy.stuck_after_blocks
+    long = look.waited_us >= policy.stuck_after_us and look.blocks_since_signed >= policy.stuck_after_blocks
     return long and not look.gap_below
 
 

@@ -233,7 +233,7 @@ class Follower:
         """Whether the chain has waited so long for a nonce below our lowest open slot that it was given away just now."""
         world, head = self._world, await self._world.heads.first()
         pursuit.low_nonce_looks += 1
-        waited_us = world.clock.now_us() - lowest.newest.signed_us
+        waited_us = pursuit.age_us(lowest.newest.signed_us, world.clock.now_us())
         if pursuit.low_nonce_looks < LOW_NONCE_LOOKS or waited_us < world.rules.slot.stuck_after_us:
             return False
         if head.number - pursuit.since_block < world.rules.slot.stuck_after_blocks:
@@ -275,7 +275,7 @@ class Follower:
             pursuit.unknown_answers = pursuit.unknown_answers + 1 if known is False else 0
         failed = pursuit.refused is not None and pursuit.refused not in _ANSWERED_BY_OTHER_BYTES
         return Look(
-            now_us=world.clock.now_us(),
+            waited_us=pursuit.age_us(slot.newest.signed_us, world.clock.now_us()),
             blocks_since_signed=head.number - pursuit.since_block,
             unknown_answers=pursuit.unknown_answers,
             sent_since_look=pursuit.sent and not failed,
@@ -374,7 +374,8 @@ class Follower:
         block = head.number if (head := self._world.heads.head) is not None else 0
         pursuit = self._pursuits.get(slot.nonce)
         if pursuit is None:
-            pursuit = self._pursuits[slot.nonce] = Pursuit(since_block=block, attempt=slot.newest.number)
+            now = asyncio.get_running_loop().time()
+            pursuit = self._pursuits[slot.nonce] = Pursuit(block, now, attempt=slot.newest.number)
         elif pursuit.attempt != slot.newest.number:
             pursuit.renew(slot.newest.number, block)
         pursuit.chain_is_at(block)

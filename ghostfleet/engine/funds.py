@@ -1,5 +1,7 @@
 """Can a wallet pay for what it has signed, or wants to do next? Parked when it cannot, unparked when it can."""
 
+import asyncio
+
 from ghostfleet.chain import transactions
 from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
@@ -37,12 +39,12 @@ async def can_be_pushed(world: World, wallet: Wallet, slot: Pending, pursuit: Pu
     return False
 
 
-async def may_pay(world: World, wallet: Wallet, turn_us: int) -> bool:
-    """Whether a parked wallet can pay again; if so, that is recorded. From `turn_us` on it is to find out what it needs by then:
-    fees fall, and its next action may be a cheaper one."""
+async def may_pay(world: World, wallet: Wallet, turn_at: float) -> bool:
+    """Whether a parked wallet can pay again; if so, that is recorded. From `turn_at` on, by the loop's clock, it is to find out
+    what it needs by then: fees fall, and its next action may be a cheaper one."""
     balance_wei = await world.chain.balance(wallet.address)
     if wallet.parked_until_wei is not None and balance_wei < wallet.parked_until_wei:
-        return world.clock.now_us() >= turn_us
+        return asyncio.get_running_loop().time() >= turn_at
     await unpark(world, wallet.id, balance_wei)
     return True
 

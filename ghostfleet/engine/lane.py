@@ -39,6 +39,7 @@ from ghostfleet.engine.signing import (
 )
 from ghostfleet.engine.trouble import describe, revert_reason
 from ghostfleet.engine.view import TurnView
+from ghostfleet.engine.waits import Wait
 from ghostfleet.engine.world import World
 from ghostfleet.errors import StopService, TryAgain
 from ghostfleet.keys.far import SignerUnavailable, WrongSignature
@@ -107,8 +108,9 @@ class Lane:
         """After a turn that ended in a signature, for the next one."""
         self._silent_secs = 0.0
         """How long a signer that does not answer is left alone; 0 while it answers."""
-        self._parked_turn_us = 0
-        """When a parked wallet takes a turn all the same."""
+        self._turn_wait = Wait()
+        self._parked_turn_at = 0.0
+        """When a parked wallet takes a turn all the same, by the loop's clock."""
 
     @property
     def wallet(self) -> Wallet:
@@ -187,13 +189,13 @@ class Lane:
         if world.signer.withheld(WalletId(self.name)):  # whoever opens it nudges
             await self._nap(LONGEST_NAP_SECS)
             return False
-        if wallet.parked_until_wei is not None and not await may_pay(world, wallet, self._parked_turn_us):
+        if wallet.parked_until_wei is not None and not await may_pay(world, wallet, self._parked_turn_at):
             await self._nap(world.pace.park_secs)
             return False
-        due_us = throttle.due_us(wallet, world.state.fleet.throttles)
+        due_us, now_us = throttle.due_us(wallet, world.state.fleet.throttles), world.clock.now_us()
+        wait_us = self._turn_wait.left_us(wallet.scheduled_us, due_us, now_us)
         if isinstance(wallet.breaker, Tripped):
-            due_us = max(due_us, wallet.breaker.until_us)
-        wait_us = due_us - world.clock.now_us()
+            wait_us = max(wait_us, wallet.breaker.until_us - now_us)
         if wait_us > 0 or wallet.retired:
             await self._nap(max(wait_us / SECOND_US, 0) if not wallet.retired else LONGEST_NAP_SECS)
             return False
@@ -359,8 +361,8 @@ class Lane:
         )
 
     async def _park(self, need_wei: int, balance_wei: int, next_turn_us: int) -> None:
-        pace, now_us = self._world.pace, self._world.clock.now_us()
-        self._parked_turn_us = max(next_turn_us, now_us + int(pace.park_secs * SECOND_US))
+        turn_secs = (next_turn_us - self._world.clock.now_us()) / SECOND_US
+        self._parked_turn_at = asyncio.get_running_loop().time() + max(turn_secs, self._world.pace.park_secs)
         await park_or_say(self._world, self.wallet, need_wei, balance_wei)
 
     async def _skip_turn(self, error_class: str, message: str) -> None:

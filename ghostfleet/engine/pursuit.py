@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from ghostfleet.domain.values import AnswerClass, Hash
+from ghostfleet.domain.values import SECOND_US, AnswerClass, Hash
 from ghostfleet.engine.in_force import Pace
 
 
@@ -12,6 +12,8 @@ class Pursuit:
     """What was tried for one open slot, with what answer."""
 
     since_block: int
+    since: float
+    """By the loop's clock, which never goes back: when the newest attempt was first seen here."""
     attempt: int = 0
     sent: bool = False
     refused: AnswerClass | None = None
@@ -34,7 +36,7 @@ class Pursuit:
 
     def renew(self, attempt: int, block: int) -> None:
         """A further attempt starts afresh."""
-        self.attempt, self.since_block = attempt, block
+        self.attempt, self.since_block, self.since = attempt, block, asyncio.get_running_loop().time()
         self.sent, self.refused, self.refused_by, self.unknown_answers = False, None, "", 0
         self.retry_secs = self.retry_at = 0.0
 
@@ -58,6 +60,11 @@ class Pursuit:
         to know: another one may be free."""
         self.retry_secs = min(max(self.retry_secs * 2, pace.first_retry_secs), pace.longest_retry_secs)
         self.retry_at = asyncio.get_running_loop().time() + self.retry_secs
+
+    def age_us(self, signed_us: int, now_us: int) -> int:
+        """Of the newest attempt: by the wall clock, and where that has been put back by how long it was followed."""
+        followed_secs = asyncio.get_running_loop().time() - self.since
+        return max(now_us - signed_us, int(followed_secs * SECOND_US))
 
     @property
     def due(self) -> bool:
