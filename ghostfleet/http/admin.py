@@ -7,9 +7,9 @@ import msgspec
 from msgspec.structs import replace
 from starlette.responses import Response
 
-from ghostfleet.domain.events import BreakerReset
+from ghostfleet.domain.events import BreakerReset, OperationStarted
 from ghostfleet.domain.values import JsonObject
-from ghostfleet.engine.ports import AdminCommand
+from ghostfleet.engine.ports import AdminCommand, Obeyed
 from ghostfleet.errors import BadInput, GhostFleetError
 from ghostfleet.http.commands import REASON_BODY, checked_reason, command_of, command_operation, done, read_command_body
 from ghostfleet.http.contract import MAX_PAGE_ROWS, Ask, Operation, wallet_parameter
@@ -56,7 +56,7 @@ async def pause(ask: Ask) -> Response:
         ) from problem
     paused = not obeyed.repeated or service.state.fleet.paused is not None
     open_slots = sum(len(wallet.pending) for wallet in service.state.wallets.values())
-    cancelling = await _cancel_open(ask, command) if body.cancel_open else {}
+    cancelling = await _cancel_open(ask, command, obeyed) if body.cancel_open else {}
     return done(
         ask,
         obeyed,
@@ -68,17 +68,32 @@ async def pause(ask: Ask) -> Response:
     )
 
 
-async def _cancel_open(ask: Ask, command: AdminCommand) -> JsonObject:
-    """Starts the operation that replaces what is open by empty transfers; its wallets, and nobody else, may send for it."""
+async def _cancel_open(ask: Ask, command: AdminCommand, obeyed: Obeyed) -> JsonObject:
+    """Starts the operation that replaces what is open by empty transfers; its wallets, and nobody else, may send for it.
+
+    A repeated pause starts none where the first did, nor where the fleet was resumed since: what is open then is not what was
+    open. Where the first was killed before it came to that, it is started now.
+    """
     desk = ask.doors.desk
     if desk is None:
         return {}
+    if obeyed.repeated:
+        begun = await _operation_of(ask, obeyed)
+        if begun or ask.doors.service.state.fleet.paused is None:
+            return {"operation": begun}
     try:
         wish = desk.wish(Cancellation())
     except BadWish:
         return {"operation": ""}
-    begun = await desk.start(replace(command, command="operation cancel", idempotency_key=""), wish)
-    return {"operation": begun.operation}
+    cancel = replace(command, command="operation cancel", idempotency_key="", request_id=obeyed.request_id)
+    return {"operation": (await desk.start(cancel, wish)).operation}
+
+
+async def _operation_of(ask: Ask, obeyed: Obeyed) -> str:
+    """What this very command started when it came first; empty when it came to nothing."""
+    query = EventQuery(types=(OperationStarted.__name__,), correlation=obeyed.request_id, limit=1)
+    found = await read(ask.doors.log, query, 1)
+    return found[0].event.operation_id if found and isinstance(found[0].event, OperationStarted) else ""
 
 
 async def resume(ask: Ask) -> Response:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -194,13 +194,19 @@ class Running(msgspec.Struct, kw_only=True):
 
 @contextlib.asynccontextmanager
 async def running(
-    log: Any, settings: Admin | None = None, clock: SteppedClock | None = None, **listening: Any
+    log: Any,
+    settings: Admin | None = None,
+    clock: SteppedClock | None = None,
+    desk_of: Callable[[SmallService], Any] = lambda _service: None,
+    **listening: Any,
 ) -> AsyncIterator[Running]:
-    """The service behind its server, on a port of its own, and where `listening` says."""
+    """The service behind its server, on a port of its own, and where `listening` says; `desk_of` makes the operations' desk."""
     clock = clock or SteppedClock()
     telemetry = Telemetry(Metrics("0.1.0"))
     service = SmallService(log, clock, telemetry)
-    app = create_app(service, log, settings or admin_settings(), clock, telemetry.metrics, signer=SIGNER)
+    app = create_app(
+        service, log, settings or admin_settings(), clock, telemetry.metrics, signer=SIGNER, desk=desk_of(service)
+    )
     async with (
         service.committing(),
         serving(app, "127.0.0.1", 0, **listening) as server,

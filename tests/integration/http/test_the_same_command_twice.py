@@ -2,13 +2,25 @@
 
 import asyncio
 import json
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fleet_over_http import OPERATOR, TOKENS, Running, admin_settings, registered, running
+from fleet_over_http import (
+    OPERATOR,
+    TOKENS,
+    LogUnavailable,
+    Running,
+    SmallService,
+    admin_settings,
+    registered,
+    running,
+)
 
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.operators import MAX_KEYED_COMMANDS
+from ghostfleet.engine.ports import AdminCommand
 
 
 async def recorded(fleet: Running, *kinds: type[ev.Event]) -> list[ev.Recorded]:
@@ -43,6 +55,59 @@ async def test_a_repeated_pause_does_not_pause_what_was_resumed_and_says_so(flee
     status, answer, _ = await fleet.post("/admin/resume", headers=key("k2"))
     assert (status, answer["status"], answer["paused"]) == (200, "paused", True)
     assert not fleet.service._gate.is_open
+
+
+class Desk:
+    """Starts an operation for whoever asks, until it is told not to come to that."""
+
+    def __init__(self, service: SmallService) -> None:
+        self.service, self.killed, self.started = service, False, 0
+
+    def wish(self, asked: object) -> object:
+        return asked
+
+    async def start(self, command: AdminCommand, wish: object) -> SimpleNamespace:
+        if self.killed:
+            raise LogUnavailable("the process was killed here")
+        self.started += 1
+        name = f"cancel-{self.started}"
+        started = ev.OperationStarted(
+            operation_id=name, kind="cancel", wallets=("wallet-001",), params={}, actor="local"
+        )
+        await self.service.append(ev.NewEvent("fleet", started, command.request_id))
+        return SimpleNamespace(operation=name)
+
+
+async def test_a_repeated_pause_cancels_nothing_that_was_begun_since(log: Any) -> None:
+    """It cancelled what a resumed fleet had open, whenever a client that had heard no answer asked once more."""
+    desks: list[Desk] = []
+
+    def desk_of(service: SmallService) -> Desk:
+        desks.append(Desk(service))
+        return desks[0]
+
+    async with running(log, desk_of=desk_of) as fleet:
+        [desk] = desks
+        ask = partial(fleet.post, "/admin/pause", json={"cancel_open": True})
+        assert (await ask(headers=key("k1")))[1]["operation"] == "cancel-1"
+        for before in ("/admin/checkin", "/admin/resume"):
+            await fleet.post(before)
+            assert (await ask(headers=key("k1")))[1]["operation"] == "cancel-1"
+            assert desk.started == 1
+        assert (await ask(headers=key("k2")))[1]["operation"] == "cancel-2", "another command"
+        await fleet.post("/admin/resume")
+        desk.killed = True
+        assert (await ask(headers=key("k3")))[0] == 503
+        desk.killed = False
+        assert (await ask(headers=key("k3")))[1]["operation"] == "cancel-3", "the first did not come to that"
+        assert (await ask(headers=key("k3")))[1]["operation"] == "cancel-3"
+        await fleet.post("/admin/resume")
+        desk.killed = True
+        assert (await ask(headers=key("k4")))[0] == 503
+        desk.killed = False
+        await fleet.post("/admin/resume")
+        assert (await ask(headers=key("k4")))[1]["operation"] == "", "resumed since: other transactions are open now"
+        assert desk.started == 3
 
 
 @pytest.mark.parametrize(
