@@ -23,6 +23,7 @@ from ghostfleet.store.database import Database
 from ghostfleet.store.durable_files import content_of, making, put_in_place
 from ghostfleet.store.errors import LogCorrupt, LogUnavailable
 from ghostfleet.store.log import EventLog, open_log
+from ghostfleet.store.owners import belong_to_the_owner_of
 from ghostfleet.store.places import archive_place, open_database, recorder_at
 from ghostfleet.store.queries import EventQuery
 from ghostfleet.store.recorder import Recorder, Snapshot
@@ -130,6 +131,7 @@ async def _made(database: Database, recorder: Recorder, file: Path, until: int) 
         await copy_into(workshop / "log.db", database, end)
         if await verified_copy(workshop / "log.db") != end:
             raise LogCorrupt(f"the copy does not end at position {until}")
+        belong_to_the_owner_of(file.parent, workshop / "log.db")
         put_in_place(workshop / "log.db", file)
     return end
 

@@ -19,7 +19,6 @@ from ghostfleet.domain.values import Hash
 from ghostfleet.errors import BadInput
 from ghostfleet.store.errors import LogCorrupt, LogHeld, LogUnavailable
 from ghostfleet.store.lock import WriterLock
-from ghostfleet.store.owners import belong_to_the_owner_of
 
 CHUNK_BYTES = 2**20
 """Read and written at a time."""
@@ -85,7 +84,6 @@ def _remove(path: Path) -> None:
 def put_in_place(made: Path, file: Path) -> None:
     """Give a file that was made its name; durable when it returns."""
     made.chmod(PRIVATE)
-    belong_to_the_owner_of(file if file.exists() else file.parent, made)
     sync(made)
     os.replace(made, file)
     sync(file.parent)
