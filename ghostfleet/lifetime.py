@@ -42,8 +42,10 @@ HOUSEKEEPING_SECS = 5.0
 HELD_LOOKS, HELD_POLL_SECS = 30, 0.1
 """A start waits so often and so long for who writes the log: a command without the service (a pause, the note of a backup) does
 for a moment."""
-STOP_SECS = 6.0
+SENDS_SECS = 5.0
 """A stop waits so long for sends in flight; what has no answer by then the next start asks the chain about."""
+LAST_WORDS_SECS = 2.0
+"""And so long for the log to take the last words. With what HTTP may take (http/server.py) a stop is over in eight seconds."""
 
 
 async def run_service(
@@ -144,8 +146,8 @@ async def _until_stopped(loaded: Loaded, parts: Parts, committing: "asyncio.Task
             tasks = [group.create_task(work, name=name) for name, work in works.items()]
             await parts.running.stop.wait()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_SECS):
-                    await parts.world.gate.close(Reason.STOP, answers_secs=STOP_SECS)
+                async with asyncio.timeout(SENDS_SECS):
+                    await parts.world.gate.close(Reason.STOP, answers_secs=SENDS_SECS)
             for task in tasks:
                 task.cancel()
     except* StopService as stopping:
@@ -202,7 +204,7 @@ async def _stop(parts: Parts) -> None:
     """The last words. A log that does not take them is no reason not to stop."""
     with contextlib.suppress(GhostFleetError, TimeoutError):
         stopped = ev.ServiceStopped(reason=parts.running.service.stop_reason)
-        async with asyncio.timeout(STOP_SECS):
+        async with asyncio.timeout(LAST_WORDS_SECS):
             signed = await parts.checkpoints.at_a_stop() if parts.sign_heads else ()
             await parts.world.live.write([*signed, ev.NewEvent(ev.FLEET_STREAM, stopped)])
     await parts.snapshots.save()

@@ -9,7 +9,7 @@ import logging
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,8 @@ SEND_SECS = 30.0
 LEAST_TAKEN_BYTES = 32 * 1024
 """A client that takes less of its answer than this in so long is cut off. One that takes more is slow, and gets all of it."""
 KEEP_ALIVE_SECS = 5
-STOP_SECS = 5
-"""What is under way at a stop may take so long; then it is cut off."""
+STOP_SECS = 1
+"""What is being answered at a stop may take so long; then it is cut off."""
 
 logger = logging.getLogger("ghostfleet.http.server")
 
@@ -226,20 +226,28 @@ async def serving(
 
     Raises CannotListen before anything is served.
     """
+    servers: list[QuietServer] = []
     async with contextlib.AsyncExitStack() as stack:
         sockets = bind(host, port) if host is not None else []
         for each in sockets:
             stack.callback(each.close)
         if socket_path is not None:
             local = stack.enter_context(bound_socket(socket_path, socket_mode))
-            await stack.enter_async_context(_served(_config(app), [local], str(socket_path)))
+            servers.append(await stack.enter_async_context(_served(_config(app), [local], str(socket_path))))
         if sockets:
-            await stack.enter_async_context(_served(_config(app, tls), sockets, f"{host}:{port}"))
+            servers.append(await stack.enter_async_context(_served(_config(app, tls), sockets, f"{host}:{port}")))
+        stack.callback(_stop_all, servers)
         yield HttpServer(sockets, tls is not None, socket_path)
 
 
+def _stop_all(servers: Sequence["QuietServer"]) -> None:
+    """At once, so that the wait for one is the wait for all."""
+    for each in servers:
+        each.should_exit = True
+
+
 @contextlib.asynccontextmanager
-async def _served(config: uvicorn.Config, sockets: list[socket.socket], where: str) -> AsyncIterator[None]:
+async def _served(config: uvicorn.Config, sockets: list[socket.socket], where: str) -> AsyncIterator["QuietServer"]:
     server = QuietServer(config)
     task = asyncio.create_task(server.serve(sockets=sockets), name="http")
     up = asyncio.create_task(server.up.wait())
@@ -247,7 +255,7 @@ async def _served(config: uvicorn.Config, sockets: list[socket.socket], where: s
         await asyncio.wait((task, up), return_when=asyncio.FIRST_COMPLETED)
         if not server.started:
             raise CannotListen(f"the HTTP server on {where} ended before it began")
-        yield
+        yield server
     finally:
         up.cancel()
         server.should_exit = True

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ghostfleet import lifetime, systemd
+from ghostfleet.http import server
 from tests.deploy.dockerfile import ROOT, environment, of, stages
 from tests.deploy.test_unit_file import MOST_EXPOSED, settings
 
@@ -41,8 +42,8 @@ def test_what_it_says_of_image_and_unit_is_so(said: str) -> None:
 
 
 def test_what_it_says_of_times_is_so() -> None:
-    assert "the service takes six at most" in DOCUMENT
-    assert lifetime.STOP_SECS <= 6
+    assert "the service takes eight at most" in DOCUMENT
+    assert lifetime.SENDS_SECS + server.STOP_SECS + lifetime.LAST_WORDS_SECS <= 8
     assert float(UNIT["TimeoutStartSec"][0]) > systemd.PATIENCE_SECS
 
 

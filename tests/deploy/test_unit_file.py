@@ -13,6 +13,7 @@ from ghostfleet import lifetime, systemd
 from ghostfleet.cli import main
 from ghostfleet.config.environment import DEFAULT_PATHS
 from ghostfleet.errors import BadInput, StopService
+from ghostfleet.http import server
 from ghostfleet.keys.passwords import DEFAULT_CREDENTIAL, where_it_is
 
 UNIT = Path(__file__).parents[2] / "deploy" / "ghost-fleet.service"
@@ -43,7 +44,7 @@ def test_its_times_are_those_of_the_service() -> None:
     assert settings()["Type"] == ["notify"]
     assert systemd.beat_secs({"WATCHDOG_USEC": str(round(secs("WatchdogSec") * 1e6))}) * 2 < secs("WatchdogSec")
     assert systemd.BEGINNING_BEAT_SECS < systemd.PATIENCE_SECS <= secs("TimeoutStartSec")
-    assert lifetime.STOP_SECS < 10 < secs("TimeoutStopSec")
+    assert lifetime.SENDS_SECS + server.STOP_SECS + lifetime.LAST_WORDS_SECS < 10 < secs("TimeoutStopSec")
 
 
 def test_it_is_not_started_again_where_that_would_not_help() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,6 +122,28 @@ async def test_an_answer_that_a_stop_cuts_off_is_no_error(
     await app.ended.wait()
     writer.transport.abort()
     assert [it.message for it in caplog.records if it.name == "ghostfleet.http.server"] == []
+
+
+async def test_a_stop_ends_both_doors_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One after the other, each might take its time with clients that do not read: a stop is over within ten seconds."""
+    made: list[server.QuietServer] = []
+    ending: list[list[bool]] = []
+    ended = server._ended
+
+    class Noted(server.QuietServer):
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            made.append(self)
+
+    async def noted(task: "asyncio.Task[None]") -> None:
+        ending.append([it.should_exit for it in made])
+        await ended(task)
+
+    monkeypatch.setattr(server, "QuietServer", Noted)
+    monkeypatch.setattr(server, "_ended", noted)
+    async with serving(Generous(1), "127.0.0.1", 0, socket_path=tmp_path / "admin.sock"):
+        assert [it.should_exit for it in made] == [False, False]
+    assert ending == [[True, True], [True, True]]
 
 
 async def test_a_client_that_never_finishes_its_request_is_cut_off(
