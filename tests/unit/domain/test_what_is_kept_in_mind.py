@@ -24,6 +24,7 @@ def test_an_action_is_counted_by_its_last_outcome_however_often_a_reorganisation
     told.reorged()
     told.mined(success=False)
     assert told.wallet().totals == Totals(failed=1)
+    assert told.wallet().last_error == "reverted: NoPosition"
     told.reorged()
     told.mined()
     told.final()
@@ -39,6 +40,18 @@ def test_a_wallet_that_is_registered_again_has_what_the_settings_say_now() -> No
     told.event(ev.WalletRegistered(address=address, profile="other", plugin="another", first_turn_us=0))
     wallet = told.wallet()
     assert (wallet.profile, wallet.plugin, wallet.retired) == ("other", "another", False)
+
+
+def test_a_reset_is_for_who_is_held_back_and_not_gone() -> None:
+    told = Told()
+    assert not decisions.needs_reset(told.wallet())
+    told.event(ev.WalletParked(need_wei=2, balance_wei=1))
+    assert decisions.needs_reset(told.wallet())
+    told.event(ev.BreakerReset(actor="ada"))
+    told.trips()
+    assert decisions.needs_reset(told.wallet())
+    told.event(ev.WalletRetired(reason="gone from the settings"))
+    assert not decisions.needs_reset(told.wallet())
 
 
 def test_an_operation_is_suspended_also_where_nobody_said_why() -> None:

@@ -286,10 +286,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(plugins: dict[str, Plugin[Any]] | None = None) -> AsyncIterator[Stage]:
+async def stage(plugins: dict[str, Plugin[Any]] | None = None, node: Node | None = None) -> AsyncIterator[Stage]:
     """With a wallet that has done nothing yet, and heads that are followed."""
     async with live_state(0) as fixture:
-        made = Stage(fixture, Node(), plugins or {})
+        made = Stage(fixture, node or Node(), plugins or {})
         registered = ev.WalletRegistered(address=KEY.address, profile="p", plugin="t", first_turn_us=0)
         await made.happened(registered)
         looking = asyncio.create_task(made.heads.run())
