@@ -72,6 +72,7 @@ class PostgresDatabase:
                     f"the log at {self.place} is written by {named or 'another process'}: stop that process first"
                 )
         except BaseException:
+            await writing.invalidate()  # a session that was lost is not handed out again
             await writing.close()
             raise
         self._writing, self._writer, self._session = writing, raw, (process, since)
