@@ -6,6 +6,11 @@ from ghostfleet.domain.values import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Micr
 
 BUCKETS_PER_WINDOW = 60
 """A window counts in this many buckets, so its state is bounded; what lies in the oldest bucket counts until all of it is out."""
+KEPT_BUCKETS = BUCKETS_PER_WINDOW + 16
+"""So many are kept whatever their age. A clock that is ahead for a while makes all of them old, and is put right again: what they
+hold counts then as before."""
+MOST_BUCKETS = 2 * KEPT_BUCKETS
+"""Also where a clock went back and forth, and many lie ahead of it."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,25 +61,26 @@ class Window(msgspec.Struct, frozen=True):
     buckets: tuple[tuple[int, int], ...] = ()
 
     def add(self, now_us: Micros | int, amount: int) -> "Window":
-        """The window after `amount` at `now_us`. A clock that jumped back adds to the newest bucket."""
+        """The window after `amount` at `now_us`. What was counted while the clock was ahead lies behind it, and counts too."""
         width = self.span_us // BUCKETS_PER_WINDOW
         number = now_us // width
         buckets = self.buckets
-        if buckets and buckets[-1][0] >= number:
-            newest, counted = buckets[-1]
-            return Window(self.span_us, (*buckets[:-1], (newest, counted + amount)))
-        oldest = number - BUCKETS_PER_WINDOW
-        if buckets and buckets[0][0] < oldest:
-            buckets = tuple(bucket for bucket in buckets if bucket[0] >= oldest)
-        return Window(self.span_us, (*buckets, (number, amount)))
+        if not buckets or buckets[-1][0] < number:
+            buckets = (*buckets, (number, amount))
+        elif buckets[-1][0] == number:
+            return Window(self.span_us, (*buckets[:-1], (number, buckets[-1][1] + amount)))
+        else:
+            counted = dict(buckets)
+            counted[number] = counted.get(number, 0) + amount
+            buckets = tuple(sorted(counted.items()))
+        return Window(self.span_us, _bounded(buckets, number))
 
     def at_least(self, buckets: tuple[tuple[int, int], ...]) -> "Window":
         """The window in which no bucket has less than it has in these."""
         most = dict(self.buckets)
         for number, amount in buckets:
             most[number] = max(amount, most.get(number, 0))
-        oldest = max(most, default=0) - BUCKETS_PER_WINDOW
-        return Window(self.span_us, tuple(sorted(it for it in most.items() if it[0] >= oldest)))
+        return Window(self.span_us, _bounded(tuple(sorted(most.items())), max(most, default=0)))
 
     def total(self, now_us: Micros | int) -> int:
         """What the span before `now_us` holds, its oldest bucket counted whole."""
@@ -94,6 +100,15 @@ class Window(msgspec.Struct, frozen=True):
                 if left + amount <= limit:
                     return int((number + BUCKETS_PER_WINDOW + 1) * width)
         return int(now_us + self.span_us)
+
+
+def _bounded(buckets: tuple[tuple[int, int], ...], number: int) -> tuple[tuple[int, int], ...]:
+    """Without those that are too many and too old, in bucket `number`."""
+    if len(buckets) <= KEPT_BUCKETS:
+        return buckets
+    spare, oldest = len(buckets) - KEPT_BUCKETS, number - BUCKETS_PER_WINDOW
+    old = sum(bucket[0] < oldest for bucket in buckets[:spare])
+    return buckets[old:][-MOST_BUCKETS:]
 
 
 PER_HOUR = Window(HOUR_US)

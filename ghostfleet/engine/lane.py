@@ -33,6 +33,7 @@ from ghostfleet.engine.judgement import judged
 from ghostfleet.engine.outsiders import note_outside_transactions, require_first_nonce
 from ghostfleet.engine.signing import (
     ERROR_CLASSES,
+    NoKey,
     NotAllowed,
     estimate_gas,
     sign_attempt,
@@ -289,6 +290,12 @@ class Lane:
             signed = await sign_attempt(self._world, self.name, decided.action_id, prepared.unsigned, number=1)
         except (NotAllowed, WrongSignature) as refused:
             await self._reject(decided, ERROR_CLASSES[type(refused)], str(refused), counts=True)
+            return None
+        except NoKey as gone:
+            if (
+                not self.wallet.retired
+            ):  # else it went with the wallet's place in the settings, while this turn was under way
+                await self._skip_turn(ERROR_CLASSES[NoKey], str(gone))
             return None
         self._silent_secs = 0.0
         return Recordable(decided=decided, transaction=signed, account=prepared.account)

@@ -77,8 +77,8 @@ class Promises:
         self._used: dict[str, int] = {}
         self._effects: dict[Any, Hash] = {}
         self._now_us = 0
-        self._hours: dict[str, deque[int]] = {}
-        self._minute: deque[int] = deque()
+        self._hours: dict[str, list[int]] = {}
+        self._minute: list[int] = []
         self._gas: dict[str, deque[tuple[int, int]]] = {}
         self._book = SecondBook()
         self._spend: dict[str, int] = {}
@@ -312,14 +312,12 @@ class Promises:
             self._violated("limits hold", f"{name}: more tokens than {most} in a day")
 
     def _count(self, name: str) -> tuple[int, int]:
-        """One more: how many of this wallet's in an hour, of all in a minute. A clock that went back hands out nothing."""
+        """One more: how many of this wallet's in an hour, of all in a minute. A clock that was ahead, or goes back, hands out
+        nothing: all that was ever signed is looked at."""
         counts = []
-        for window, span_us in ((self._hours.setdefault(name, deque()), HOUR_US), (self._minute, MINUTE_US)):
-            now = max(self._now_us, window[-1] if window else 0)
-            window.append(now)
-            while window[0] <= now - span_us:
-                window.popleft()
-            counts.append(len(window))
+        for signed, span_us in ((self._hours.setdefault(name, []), HOUR_US), (self._minute, MINUTE_US)):
+            signed.append(self._now_us)
+            counts.append(sum(at > self._now_us - span_us for at in signed))
         return counts[0], counts[1]
 
     def _spent(self, name: str) -> int:

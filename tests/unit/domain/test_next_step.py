@@ -39,7 +39,7 @@ def slot(*purposes: Purpose, accepted: bool = False, kind: str = "k") -> Pending
 def step(of: Pending, **seen: Any) -> object:
     """After a look at which nothing was wrong, but for what is named."""
     calm: dict[str, Any] = {
-        "now_us": SIGNED_US,
+        "waited_us": 0,
         "blocks_since_signed": 0,
         "unknown_answers": 0,
         "sent_since_look": True,
@@ -89,11 +89,11 @@ def test_what_its_node_has_forgotten_is_sent_again_and_said_to_be_dropped() -> N
 
 
 def test_what_blocks_have_passed_by_for_long_enough_is_replaced() -> None:
-    late_us, blocks = SIGNED_US + POLICY.stuck_after_us, POLICY.stuck_after_blocks
-    assert step(slot(), now_us=late_us, blocks_since_signed=blocks) == Replace("action", "stuck")
-    assert step(slot(), now_us=late_us - 1, blocks_since_signed=blocks) == Wait()
-    assert step(slot(), now_us=late_us, blocks_since_signed=blocks - 1) == Wait()
-    assert step(slot(), now_us=late_us, blocks_since_signed=blocks, gap_below=True) == Wait()
+    long_us, blocks = POLICY.stuck_after_us, POLICY.stuck_after_blocks
+    assert step(slot(), waited_us=long_us, blocks_since_signed=blocks) == Replace("action", "stuck")
+    assert step(slot(), waited_us=long_us - 1, blocks_since_signed=blocks) == Wait()
+    assert step(slot(), waited_us=long_us, blocks_since_signed=blocks - 1) == Wait()
+    assert step(slot(), waited_us=long_us, blocks_since_signed=blocks, gap_below=True) == Wait()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_what_blocks_have_passed_by_for_long_enough_is_replaced() -> None:
     ],
 )
 def test_a_slot_is_pushed_so_far_and_no_further(purposes: tuple[Purpose, ...], then: object) -> None:
-    assert step(slot(*purposes), now_us=SIGNED_US + POLICY.stuck_after_us, blocks_since_signed=2) == then
+    assert step(slot(*purposes), waited_us=POLICY.stuck_after_us, blocks_since_signed=2) == then
 
 
 def test_what_a_slot_may_spend_is_the_most_of_any_attempt_as_any_may_be_mined() -> None:

@@ -9,7 +9,7 @@ from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.decisions import Refused
 from ghostfleet.domain.values import BlockRef, JsonObject
-from tests.unit.domain.told_fleet import Told, hash_of
+from tests.unit.domain.told_fleet import RULES, Told, hash_of
 
 NOBODY: JsonObject = {"destinations": []}
 Wish = Callable[[Told], object]
@@ -32,7 +32,9 @@ def replaces(told: Told, *, after: int = 1) -> list[str]:
     slot = told.open_slot()
     signed = told.signed(slot.action_id, slot.nonce, after + 1)
     return told.happens(
-        decisions.replace_attempt(told.candidate, told.now_us, name="w", signed=signed, expected_attempts=after)
+        decisions.replace_attempt(
+            told.candidate, told.now_us, name="w", signed=signed, expected_attempts=after, rules=RULES
+        )
     )
 
 
@@ -155,7 +157,7 @@ def test_a_further_attempt_is_for_the_slot_as_it_was_seen() -> None:
     late = told.signed(slot.action_id, slot.nonce, 3)
     told.mined()
     with pytest.raises(Refused, match="moved on"):
-        decisions.replace_attempt(told.candidate, told.now_us, name="w", signed=late, expected_attempts=2)
+        decisions.replace_attempt(told.candidate, told.now_us, name="w", signed=late, expected_attempts=2, rules=RULES)
 
 
 def test_what_the_chain_made_of_a_slot_is_recorded_once() -> None:

@@ -1,9 +1,12 @@
 """What wallets and the fleet keep of what happened: told one way, and not another."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ghostfleet.domain import decisions
 from ghostfleet.domain import events as ev
-from ghostfleet.domain.limits import BUCKETS_PER_WINDOW, PER_DAY
-from ghostfleet.domain.values import DAY_US
+from ghostfleet.domain.limits import BUCKETS_PER_WINDOW, KEPT_BUCKETS, MOST_BUCKETS, PER_DAY, PER_MINUTE
+from ghostfleet.domain.values import DAY_US, SECOND_US
 from ghostfleet.domain.wallet import Totals
 from tests.unit.domain.told_fleet import START_US, Told
 
@@ -79,6 +82,41 @@ def test_what_was_spent_less_than_a_day_ago_counts_whatever_is_spent_after_it() 
     window = PER_DAY.add(first_us - WIDTH_US, 9).add(first_us, 5).add(second_us, 2)
     assert window.total(second_us) == 7
     assert window.total(second_us + 2) == 2
+
+
+def test_a_clock_that_was_ahead_for_a_while_hands_nothing_out_anew() -> None:
+    """A virtual machine that wakes up a year ahead and is put right a moment later: all of the day was forgotten."""
+    window = PER_DAY.add(START_US, 5)
+    for wallet in range(10):
+        window = window.add(START_US + 365 * DAY_US + wallet * WIDTH_US, 1)
+    window = window.add(START_US + 1, 2)
+    assert window.total(START_US + 1) == 17
+    assert window.total(START_US + 2 * DAY_US) == 10, "what was counted ahead counts until the clock comes there again"
+
+
+@given(
+    first=st.integers(0, 3 * BUCKETS_PER_WINDOW),
+    moves=st.lists(st.integers(-40, 200) | st.integers(-1, 3), max_size=200),
+)
+def test_a_window_counts_all_of_the_last_span_wherever_the_clock_goes(first: int, moves: list[int]) -> None:
+    window, counted, now = PER_MINUTE, list[int](), first
+    for jump in moves:
+        now = max(now + jump, 0)
+        window = window.add(now * SECOND_US, 1)
+        counted.append(now)
+        ahead = {at for at in counted if at > now}
+        if len(ahead) > 15:
+            return  # more than is kept
+        assert window.total(now * SECOND_US) >= sum(at > now - BUCKETS_PER_WINDOW for at in counted)
+        assert len(window.buckets) <= MOST_BUCKETS
+
+
+def test_a_window_of_a_clock_that_only_goes_on_lets_go_of_what_is_old() -> None:
+    window = PER_MINUTE
+    for second in range(1_000):
+        window = window.add(second * SECOND_US, 1)
+    assert len(window.buckets) == KEPT_BUCKETS
+    assert window.total(999 * SECOND_US) == BUCKETS_PER_WINDOW + 1
 
 
 def test_there_is_room_again_once_what_has_to_go_is_out_and_not_before() -> None:

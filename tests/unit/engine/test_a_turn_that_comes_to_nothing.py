@@ -12,7 +12,8 @@ from ghostfleet.domain import events as ev
 from ghostfleet.domain.breaker import Closed
 from ghostfleet.domain.decisions import Rules
 from ghostfleet.domain.limits import Limits
-from ghostfleet.domain.values import SECOND_US, Address, Call
+from ghostfleet.domain.values import SECOND_US, Address, Call, Signed, Unsigned
+from ghostfleet.engine.signing import NoKey
 from ghostfleet.plugins.api import Action, Rest, Verdict
 from tests.unit.chain import virtual_time
 from tests.unit.engine.follow_stage import FEES, GAS, SAFE, Stage
@@ -131,5 +132,26 @@ def test_what_a_wallet_had_a_turn_ago_is_not_what_it_has_now() -> None:
             await on.blocks(INTERVAL_SECS)
             assert on.kinds[-1] == "WalletParked"
             assert len(on.node.sent) == 1
+
+    virtual_time.run(story())
+
+
+@pytest.mark.parametrize("retired", [True, False])
+def test_a_key_that_goes_while_a_turn_is_under_way_ends_the_turn_and_is_no_defect(retired: bool) -> None:
+    """A reload takes the wallet out of the settings, and its key with it. Of any other wallet it is said."""
+
+    async def story() -> None:
+        async with acting(Answering(decide=GOOD)) as on:
+
+            async def sign(wallet: str, unsigned: Unsigned) -> Signed:
+                if retired:
+                    await on.happened(ev.WalletRetired(reason="not in the settings"))
+                raise NoKey("the key of w is not loaded")
+
+            on.world.signer.sign = sign  # type: ignore[method-assign]
+            await on.blocks(10)
+            errors = [it.error_class for it in on.told if isinstance(it, ev.ErrorRecorded)]
+            assert errors == ([] if retired else ["no_key"])
+            assert on.node.sent == []
 
     virtual_time.run(story())
