@@ -114,6 +114,8 @@ def test_another_seed_gives_other_bytes() -> None:
             37216, None, id="a sweep after which nothing is left for another one's gas ends once that is paid"
         ),
         pytest.param(2354, None, id="a retired wallet whose key is named again settles what it left open"),
+        pytest.param(10103, None, id="a wallet leaves the settings in the middle of its turn"),
+        pytest.param(10195, None, id="a clock that was ahead hands no limit out anew"),
     ],
 )
 def test_what_was_found_once_stays_mended(seed: int, families: tuple[str, ...] | None) -> None:
