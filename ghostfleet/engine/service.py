@@ -72,8 +72,11 @@ class FleetService:
         self._started = asyncio.get_running_loop().time()
         self.begun = False
         """Whether the chain was checked against the log and the lanes run."""
-        self._unwritten_pause: AdminCommand | None = None
-        """Asked for when the log took nothing: in force, and written as soon as the log takes events again."""
+        self._words = 0
+        """Pauses and resumes that were asked for: the later one has the last word, whichever fails or is written first."""
+        self._unwritten: tuple[int, AdminCommand] | None = None
+        """A pause that was asked for when the log took nothing, and the how manieth word it was: in force, and written as soon as
+        the log takes events again."""
 
     @property
     def state(self) -> State:
@@ -103,6 +106,10 @@ class FleetService:
         before = earlier(self.state, command)
         if before is not None:
             return before
+        self._words += 1
+        return await self._pausing(command, self._words)
+
+    async def _pausing(self, command: AdminCommand, word: int) -> Obeyed:
         self._gate.shut()
         self._gate.permit(frozenset())  # a running operation stops with everything else
         try:
@@ -112,7 +119,7 @@ class FleetService:
             self._open_unless_paused()
             raise
         except GhostFleetError:
-            self._unwritten_pause = command
+            self._unwritten = (word, command)
             self._gate.shut()  # a resume that was recorded meanwhile, be it of a reload, opened it
             raise
         if self.state.fleet.paused is not None:  # else a resume came right after, and has the last word
@@ -126,23 +133,31 @@ class FleetService:
         before = earlier(self.state, command)
         if before is not None:
             return before
-        unwritten, self._unwritten_pause = self._unwritten_pause, None
+        self._words += 1
+        word = self._words
+        unwritten, self._unwritten = self._unwritten, None
         try:
             done = await obey(self._live, command, partial(_resumed, command=command))
         except GhostFleetError:
-            self._unwritten_pause = self._unwritten_pause or unwritten
+            self._unwritten = self._unwritten or unwritten
             raise
+        self._forget_pause_before(word)
         self._open_unless_paused()
         return done
 
     @property
     def unwritten_pause(self) -> AdminCommand | None:
         """A pause that is in force although the log could not take it; it ends with the process."""
-        return self._unwritten_pause
+        return self._unwritten[1] if self._unwritten is not None else None
+
+    def _forget_pause_before(self, word: int) -> None:
+        """One that was asked for before this resume and failed while it was under way."""
+        if self._unwritten is not None and self._unwritten[0] < word:
+            self._unwritten = None
 
     def _open_unless_paused(self) -> None:
         """A pause may have come right after, recorded or not; then it holds."""
-        if self.state.fleet.paused is None and self._unwritten_pause is None:
+        if self.state.fleet.paused is None and self._unwritten is None:
             self._gate.open()
 
     def in_flight(self) -> InFlight:
@@ -151,9 +166,9 @@ class FleetService:
 
     async def log_recovered(self) -> None:
         """The log takes events again: what it missed is written now."""
-        unwritten, self._unwritten_pause = self._unwritten_pause, None
-        if unwritten is not None:
-            await self.pause(unwritten)
+        unwritten, self._unwritten = self._unwritten, None
+        if unwritten is not None and earlier(self.state, unwritten[1]) is None:
+            await self._pausing(unwritten[1], unwritten[0])
 
     async def reset(self, command: AdminCommand) -> Obeyed:
         """Closes the breaker of the target wallet and ends its parking. Raises UnknownWallet."""
@@ -197,7 +212,7 @@ class FleetService:
             raise NothingToReload("this service was not started from a settings file")
         if not self.begun:
             raise NotBegun("the service waits for the chain before it acts by the settings it has")
-        return await self._reloader.reload(command, held=lambda: self._unwritten_pause is not None)
+        return await self._reloader.reload(command, held=lambda: self._unwritten is not None)
 
     def settings(self) -> JsonObject:
         """The settings in force, redacted; empty where there is no file."""
@@ -251,7 +266,7 @@ class FleetService:
 
     def log_check(self) -> Check:
         """Whether the log takes events, and what holds meanwhile."""
-        trouble, pause = self._live.trouble, self._unwritten_pause
+        trouble, pause = self._live.trouble, self.unwritten_pause
         if trouble is not None and pause is not None:
             trouble += f"; the pause that {pause.actor} asked for is in force and is written once the log takes events"
         return Check("log", trouble is None, trouble or "")

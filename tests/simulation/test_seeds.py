@@ -115,6 +115,7 @@ def test_another_seed_gives_other_bytes() -> None:
         ),
         pytest.param(2354, None, id="a retired wallet whose key is named again settles what it left open"),
         pytest.param(10103, None, id="a wallet leaves the settings in the middle of its turn"),
+        pytest.param(42783, None, id="a resume ends the pause before it that fails later"),
         pytest.param(10195, None, id="a clock that was ahead hands no limit out anew"),
     ],
 )

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import Any
 
+import msgspec
 import pytest
 from live_stage import Fixture, live_state, opening, pausing, signed
 
@@ -13,9 +15,13 @@ from ghostfleet.domain.limits import Limits
 from ghostfleet.domain.slot import Pending
 from ghostfleet.domain.state import encode_state, fold
 from ghostfleet.domain.wallet import BrokenFold
+from ghostfleet.engine import commands
+from ghostfleet.engine import service as engine_service
+from ghostfleet.engine.commands import Obeyed
 from ghostfleet.engine.gate import Gate
 from ghostfleet.engine.ports import AdminCommand
 from ghostfleet.engine.service import FleetService
+from ghostfleet.engine.state import LiveState
 from ghostfleet.http.status import pause_status
 from ghostfleet.store.errors import EventUnwritable, LogUnavailable
 
@@ -193,6 +199,40 @@ async def test_a_pause_that_could_not_be_written_is_written_once_the_log_takes_i
     assert (told["paused"], told["pause_unwritten"]) == (True, False)
     await service.log_recovered()
     assert [type(each.event) for each in it.told].count(ev.FleetPaused) == 1
+
+
+@pytest.mark.parametrize(("words", "goes"), [(("pause", "resume"), True), (("resume", "pause"), False)])
+async def test_the_last_word_counts_where_the_pause_fails_while_the_resume_is_under_way(
+    pausing_without_a_log: tuple[Fixture, FleetService, Gate],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, str],
+    goes: bool,
+):
+    """The resume was answered, and the fleet stood still: the pause before it failed later, and was written after all."""
+    it, service, gate = pausing_without_a_log
+    await service.resume(PAUSE)
+    resuming, failed = asyncio.Event(), asyncio.Event()
+
+    async def obey(live: LiveState, command: AdminCommand, decide: Any) -> Obeyed:
+        if command.command == "pause" and not failed.is_set():
+            await resuming.wait()
+            failed.set()
+            raise LogUnavailable("disk full")
+        resuming.set()
+        await failed.wait()
+        return await commands.obey(live, command, decide)
+
+    monkeypatch.setattr(engine_service, "obey", obey)
+    asked = []
+    for word in words:
+        command = msgspec.structs.replace(PAUSE, command=word, request_id=word)
+        asked.append(asyncio.create_task(getattr(service, word)(command)))
+        await asyncio.sleep(0)
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert gate.is_open is goes
+    await service.log_recovered()
+    assert gate.is_open is goes
+    assert (it.live.state.fleet.paused is None) is goes
 
 
 async def test_a_cancelled_asker_leaves_a_whole_commit_or_none():
