@@ -126,6 +126,7 @@ async def _told_over_http(service: ServiceProcess, fleet: Fleet) -> None:
     assert "head of the log signed: #" in service.output
 
 
+@pytest.mark.long
 async def test_a_log_whose_chain_is_recomputed_is_told_by_a_checkpoint_that_was_noted(fleet: Fleet) -> None:
     """The forger takes the checkpoints out, since he cannot sign: verify alone is satisfied, and the noted one is not in it."""
     await lived(fleet)
@@ -151,6 +152,7 @@ async def test_a_log_whose_chain_is_recomputed_is_told_by_a_checkpoint_that_was_
     assert as_json.lines[0]["not_contained"]
 
 
+@pytest.mark.long
 async def test_whoever_keeps_the_checkpoints_or_forges_one_is_found_without_any_note(fleet: Fleet) -> None:
     await lived(fleet)
     made = await fleet.recorded(ev.HeadSigned)

@@ -54,6 +54,7 @@ def on_postgresql(fleet: Fleet, store_url: str) -> Fleet:
     return fleet
 
 
+@pytest.mark.long
 async def test_killed_and_started_again_it_carries_on_and_a_pause_stays(on_postgresql: Fleet, tmp_path: Path) -> None:
     fleet = on_postgresql
     async with fleet.service() as service:

@@ -61,6 +61,7 @@ def core_file_limit(pid: int) -> str:
     return next(line for line in limits if line.startswith("Max core file size")).split()[4]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("core_files")
 async def test_a_remote_signer_that_is_away_costs_nothing_but_time(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch

@@ -27,6 +27,7 @@ async def fleet(chain: DevnetClient, tmp_path) -> Fleet:
     )
 
 
+@pytest.mark.long
 async def test_backed_up_under_load_restored_over_a_newer_log_and_reconciled(fleet: Fleet) -> None:
     """What happened on chain after the backup is told, and the fleet goes on after it: no nonce is used twice."""
     file = str(fleet.directory / "backup.gz")
@@ -114,6 +115,7 @@ async def test_a_backup_made_by_hand_is_in_the_log_with_the_service_up_and_down(
     assert (await fleet.command("audit", "verify")).code == 0
 
 
+@pytest.mark.long
 async def test_archived_events_are_explained_while_the_fleet_goes_on(fleet: Fleet) -> None:
     async with fleet.service() as service:
         await service.ready()

@@ -177,6 +177,7 @@ async def test_the_commands_speak_https_with_the_settings_own_certificate(fleet:
         await service.terminate()
 
 
+@pytest.mark.long
 async def test_without_an_operator_the_fleet_pauses_itself_also_after_a_restart(fleet: Fleet) -> None:
     """EP-001: nobody checks in for 3 seconds."""
     fleet.settings |= {"safety.deadman_hours": 3 / 3600, "admin.port": 0}

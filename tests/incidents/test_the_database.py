@@ -86,6 +86,7 @@ def _a_cancelled_read_goes_on() -> AbstractContextManager[Any]:
     return patch.object(sqlite, "asyncio", SimpleNamespace(CancelledError=Never))
 
 
+@pytest.mark.long
 @broken_by(_a_cancelled_read_goes_on)
 async def test_a_cancelled_read_lets_its_snapshot_go(tmp_path: Path) -> None:
     """WingedGuardian/GENesis-AGI pull 647.
@@ -123,6 +124,7 @@ async def test_reads_cancelled_at_any_moment_leave_every_reader_usable(tmp_path:
         await half_way.aclose()  # type: ignore[attr-defined]
 
 
+@pytest.mark.long
 @broken_by(lambda: patch.object(sqlite, "STEPS_A_LOOK", 2**31 - 1))
 async def test_a_read_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     """WingedGuardian/GENesis-AGI pull 647 and doobidoo/mcp-memory-service pull 1258: a read has only so long to live."""

@@ -71,6 +71,7 @@ async def test_an_extraction_waits_for_a_bet_and_takes_what_it_won(fleet: MoneyF
     await fleet.empty()
 
 
+@pytest.mark.long
 async def test_no_key_is_destroyed_while_something_is_owed_to_it(fleet: MoneyFleet):
     """The wallet holds nothing, at finality; its winnings lie in the arcade, and only its key can take them out."""
     emptied = await fleet.run("extract-all", "--to", SAFE, "--wallets", "wallet-001", "--retire", "--yes", "--json")

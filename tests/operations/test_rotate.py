@@ -146,6 +146,7 @@ async def test_where_the_password_is_a_credential_of_the_service_a_shell_rotates
     assert (refused.code, "`systemd-run --pipe" in refused.err) == (2, True), refused.err
 
 
+@pytest.mark.long
 async def test_killed_while_the_chain_is_not_final_yet_the_same_command_goes_on(fleet: MoneyFleet):
     """The old wallets did the errands of the destroying, and the extraction that came first in the second try was refused."""
     fleet.settings["chain.finality_blocks"] = 40

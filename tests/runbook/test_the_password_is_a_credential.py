@@ -78,6 +78,7 @@ def test_mp_003_an_upgrade_has_the_password_and_the_way_back_is_there(stage: Sta
     stage.acted()
 
 
+@pytest.mark.long
 def test_mp_004_wallets_are_rotated_from_a_shell(stage: Stage) -> None:
     with stage.procedure("MP-004") as step:
         step("ghost-fleet rotate")
