@@ -7,14 +7,18 @@ import uuid
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from ghostfleet.cli import client
 from ghostfleet.devnet.client import DevnetClient, connected
 from ghostfleet.devnet.launch import find_anvil, running_anvil
 from ghostfleet.devnet.process import Devnet
 from tests.findings import Finding
 
+DEFAULT_PORT = 8080
 DETERMINISTIC = ("unit", "simulation", "docs", "deploy")
 """Folders whose tests know no real time, unless they ask for anvil: what fails once there has failed."""
 
@@ -33,6 +37,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def block_time_of(request: pytest.FixtureRequest) -> float:
     """Seconds between blocks: 0 mines at once. `@pytest.mark.parametrize("anvil", [1.0], indirect=True)` sets another."""
     return float(getattr(request, "param", 0.0))
+
+
+@pytest.fixture(autouse=True)
+def nobody_elses_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command in this process reaches a service that happens to run on this machine, where the settings of a test name no
+    port: one has stopped a demo that ran beside it."""
+    ask = client.ask
+
+    async def asked(method: str, url: str, *args: Any, **options: Any) -> Any:
+        if urlsplit(url).port == DEFAULT_PORT:
+            pytest.fail(f"{method} {url} is whatever runs on this machine: name another health_port")
+        return await ask(method, url, *args, **options)
+
+    monkeypatch.setattr(client, "ask", asked)
 
 
 @pytest.fixture(autouse=True)

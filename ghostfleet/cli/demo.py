@@ -35,6 +35,11 @@ class Mismatches(GhostFleetError):
     exit_code = 1
 
 
+class StoppedMeanwhile(GhostFleetError):
+    """The service of the demo was asked to stop, by `ghost-fleet stop` or over HTTP, so there is nothing left to compare with the
+    chain. Ctrl-C ends a demo in order."""
+
+
 def demo(
     wallets: Annotated[int, typer.Option("--wallets", min=1, max=1000, help="How many.")] = DEFAULT_WALLETS,
     seconds: Annotated[float, typer.Option("--seconds", min=0, help="Stop after so long; 0 runs until Ctrl-C.")] = 0,
@@ -99,7 +104,7 @@ async def _run(settings: "Loaded", seconds: float, engine: str, as_json: bool) -
 async def _watch(
     up: "Running", end: asyncio.Event, service: "asyncio.Task[None]", seconds: float, as_json: bool
 ) -> None:
-    """Until the time is over, somebody asks to end, or the service ended by itself."""
+    """Until the time is over or somebody asks to end. Raises what ended the service, StoppedMeanwhile for a command."""
     from ghostfleet.cli.demo_view import live_view, no_view, plain_view
 
     until = time.monotonic() + seconds if seconds else None
@@ -112,6 +117,7 @@ async def _watch(
                     await end.wait()
     if service.done():
         await service
+        raise StoppedMeanwhile("the service was asked to stop: nothing was compared. Ctrl-C ends a demo in order")
 
 
 async def _compared(up: "Running", settings: "Loaded", engine: str) -> JsonObject:

@@ -131,6 +131,27 @@ async def test_port_0_takes_a_free_one_and_says_which():
 
 
 @pytest.mark.timeout(600)
+async def test_a_service_that_is_stopped_by_a_command_ends_the_demo():
+    """It waited for ever, for commits that nobody made any more."""
+    port = free_port()
+    program = str(Path(sys.executable).parent / "ghost-fleet")
+    process = await asyncio.create_subprocess_exec(
+        *(program, "demo", "--wallets", "3", "--port", str(port)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    while b"answers" not in (line := await process.stdout.readline()):
+        assert line, "the demo ended before its service answered"
+    stop = await asyncio.create_subprocess_exec(program, "stop", "--url", f"http://127.0.0.1:{port}")
+    out, errors = await process.communicate()
+    assert process.returncode == 1, out
+    assert "the service was asked to stop: nothing was compared" in errors.decode()
+    await stop.wait()
+
+
+@pytest.mark.timeout(600)
 async def test_a_transaction_that_is_missing_in_the_log_ends_it_with_exit_code_1():
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", FORGETFUL, "demo", "--wallets", "3", "--seconds", "4", "--port", "0", "--json"),

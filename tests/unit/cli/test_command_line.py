@@ -22,6 +22,8 @@ from ghostfleet.operations.rotation import ended, usual_directory
 
 ROOT = Path(__file__).parents[3]
 BARE_CONFIG = """
+[service]
+health_port = 1
 [chain]
 chain_id = 6343
 rpc_url = "https://carrot.megaeth.com/rpc"

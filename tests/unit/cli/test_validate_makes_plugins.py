@@ -15,6 +15,8 @@ CONFIG = """
 [chain]
 chain_id = {chain_id}
 rpc_url = "http://127.0.0.1:1"
+[service]
+health_port = 1
 [safety]
 max_consecutive_errors = {errors}
 [plugins]
