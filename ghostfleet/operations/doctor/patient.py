@@ -5,16 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
 from ghostfleet.config.loaded import Loaded
 from ghostfleet.config.loading import load
 from ghostfleet.config.partial import Partly, read_partly
 from ghostfleet.config.problems import ConfigInvalid, Problem
 from ghostfleet.domain.state import State
 from ghostfleet.engine.recovery import recover
+from ghostfleet.errors import BadInput
 from ghostfleet.store.log import open_log
+from ghostfleet.store.places import sqlite_path
 
 
 @dataclass
@@ -36,10 +35,9 @@ class Patient:
     def database(self) -> Path | None:
         """The log's file, where it is one."""
         try:
-            where = make_url(self.parts.store_url)
-        except ArgumentError:
+            return sqlite_path(self.parts.store_url)
+        except BadInput:
             return None
-        return Path(where.database) if where.get_backend_name() == "sqlite" and where.database else None
 
     @property
     def archives(self) -> Path | None:

@@ -202,6 +202,18 @@ async def test_the_lock_is_seen_without_being_touched(tmp_path: Path) -> None:
     assert holder_of(database) == "", "what is written in the file is no lock"
 
 
+async def test_the_writer_of_a_log_by_a_symbolic_link_is_seen(tmp_path: Path) -> None:
+    """The lock lies beside the log itself."""
+    of = patient(tmp_path, Node())
+    assert of.database is not None
+    real = tmp_path / "elsewhere" / "fleet.db"
+    real.parent.mkdir()
+    real.touch()
+    of.database.symlink_to(real)
+    with WriterLock(real):
+        assert holder_of(of.database).startswith(f"process {os.getpid()} on ")
+
+
 async def test_no_check_outlives_its_time_and_none_that_fails_stops_the_others(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
