@@ -91,7 +91,7 @@ class Call:
             self.done.set_exception(problem)
 
 
-def probing(timeout_secs: float, answered: Callable[[Any], Any] = as_it_is) -> Call:
+def probing(timeout_secs: float, answered: Callable[[Any], Any]) -> Call:
     """A question that any node answers, and nobody waits for: what it says of its endpoint is all that counts."""
     call = Call(Kind.READ, ("eth_chainId",), encode_params("eth_chainId", []), timeout_secs)
     call.parse = answered

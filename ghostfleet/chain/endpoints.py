@@ -219,9 +219,7 @@ class Endpoint:
         """It asked to be left alone for a while: no fault."""
         self.limits_seen += 1
         self._limit_secs = min(max(self._limit_secs * 2, FIRST_LIMIT_SECS), LONGEST_LIMIT_SECS)
-        wait = (
-            min(retry_after_secs, LONGEST_LIMIT_SECS) if retry_after_secs else self._limit_secs
-        )  # 0 s is no time either
+        wait = min(retry_after_secs or self._limit_secs, LONGEST_LIMIT_SECS)  # 0 s is no time either
         self._limited_until = max(self._limited_until, now + wait)
 
     def failed(self, now: float, reason: str, *, probe: bool) -> None:

@@ -58,7 +58,7 @@ class Chain:
 
     async def nonce(self, address: Address, tag: str | int = "latest") -> int:
         """How many transactions the address has sent, at a block or a tag (`latest`, `pending`)."""
-        return await self._read("eth_getTransactionCount", [str(address), _tag(tag)], shapes.nonce)
+        return await self._read("eth_getTransactionCount", [str(address), _tag(tag)], shapes.quantity)
 
     async def balance(self, address: Address, block: str | int = "latest") -> int:
         """Wei at the latest block, or at another."""

@@ -40,10 +40,6 @@ def quantity(value: Any, below: int = MAX_COUNT) -> int:
     return number
 
 
-def nonce(value: Any) -> int:
-    return quantity(value, MAX_COUNT)
-
-
 def wei(value: Any) -> int:
     return quantity(value, MAX_WEI)
 
@@ -151,7 +147,7 @@ def transactions_of(number: int) -> Callable[[Any], tuple[tuple[Hash, Address, i
         if quantity(block.get("number")) != number:
             raise Unfit(f"not block {number}")
         found = [_fields(entry) for entry in _items(block.get("transactions"))]
-        return tuple((hash_(tx.get("hash")), address(tx.get("from")), nonce(tx.get("nonce"))) for tx in found)
+        return tuple((hash_(tx.get("hash")), address(tx.get("from")), quantity(tx.get("nonce"))) for tx in found)
 
     return parse
 

@@ -120,9 +120,8 @@ def _check_batch(document: Any, response: Response, ids: range) -> None:
         return
     if not isinstance(document, dict) or document.get("error") is None:
         if isinstance(document, dict) and type(document.get("id")) is int and document["id"] in ids:
-            raise BatchRefused(
-                too_large=False
-            )  # it sees one call where there are many: asked one by one, it answers all
+            # it sees one call where there are many: asked one by one, it answers all
+            raise BatchRefused(too_large=False)
         if response.status in REFUSED_STATUS:
             raise BatchRefused(too_large=response.status == 413)
         raise _http_fault(response)

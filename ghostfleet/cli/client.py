@@ -102,9 +102,8 @@ def _command(
     ca: CaOption = None,
     client_cert: ClientCertOption = None,
 ) -> Way:
-    if (
-        reason is not None
-    ):  # of a terminal with another encoding: what cannot be read must not keep a pause from being asked
+    if reason is not None:
+        # of a terminal with another encoding: what cannot be read must not keep a pause from being asked
         reason = os.fsencode(reason).decode("utf-8", "replace")
     return Way(url=url, token_env=token_env, ca=ca, client_cert=client_cert, reason=reason, key=idempotency_key)
 

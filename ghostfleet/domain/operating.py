@@ -147,9 +147,9 @@ def finish(
 
 def still_to_cancel(state: Candidate, operation: Operation) -> bool:
     """Whether anything is open of what a cancel was asked for: what its plan names, or, without one, what was signed before."""
-    for name in operation.wallets:
+    for name in operation.left:
         wallet = state.wallet(name)
-        if wallet is None or name in operation.done:
+        if wallet is None:
             continue
         plan = operation.plans.get(name)
         named = None if plan is None else {slot["action_id"] for slot in plan.get("open_slots", ())}

@@ -86,15 +86,18 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return wallet in self.wallets and wallet not in self.done
 
     @property
+    def left(self) -> tuple[str, ...]:
+        """The wallets that it still has something to ask of."""
+        done = frozenset(self.done)  # of ten thousand, looked up one by one
+        return tuple(it for it in self.wallets if it not in done)
+
+    @property
     def permitted(self) -> tuple[str, ...]:
         """The wallets whose transactions a pause does not hold back. One that a cancel is done with may have left nonces open,
         and that is no reason to send these; one that anything else is done with may have its last transaction sent again."""
         if not self.running:
             return ()
-        if self.kind != "cancel":
-            return self.wallets
-        done = frozenset(self.done)
-        return tuple(it for it in self.wallets if it not in done)
+        return self.wallets if self.kind != "cancel" else self.left
 
 
 def with_step(operation: Operation, decided: ActionDecided) -> Operation:

@@ -292,9 +292,8 @@ class Lane:
             await self._reject(decided, ERROR_CLASSES[type(refused)], str(refused), counts=True)
             return None
         except NoKey as gone:
-            if (
-                not self.wallet.retired
-            ):  # else it went with the wallet's place in the settings, while this turn was under way
+            # a retired wallet's went with its place in the settings, while this turn was under way
+            if not self.wallet.retired:
                 await self._skip_turn(ERROR_CLASSES[NoKey], str(gone))
             return None
         self._silent_secs = 0.0

@@ -73,9 +73,8 @@ class Supervisor:
             started = loop.time()
             try:
                 await lane.run()
-                if (
-                    lane.name not in self._world.in_force.now.enabled
-                ):  # or an extraction left something: it is asked for again
+                # one that the settings still have in use may have something left by an extraction: it is asked for again
+                if lane.name not in self._world.in_force.now.enabled:
                     self._world.signer.forget(WalletId(lane.name))
                 return
             except StopService:

@@ -168,14 +168,11 @@ def token_transfer(token: Token, symbol: str, to: Address, amount: int, kind: st
 def next_step(operation: Operation, base: str, *, most: int = MAX_TRIES) -> str | None:
     """The name of the next step of this sort: what is done can come again (rewards go on coming, a lock opens later) and is then
     another step. None when it was done `most` times, or has failed MAX_TRIES times."""
-    again = 1
-    while (step := operation.steps.get(name := _named(base, again))) is not None:
+    steps = _of_sort(operation, base)
+    for again, step in enumerate(steps, 1):
         if step.state != "done":
-            return name if step.tries < MAX_TRIES else None
-        again += 1
-        if again > most:
-            return None
-    return name
+            return _named(base, again) if step.tries < MAX_TRIES else None
+    return _named(base, len(steps) + 1) if len(steps) < most else None
 
 
 def _named(base: str, again: int) -> str:
@@ -183,12 +180,19 @@ def _named(base: str, again: int) -> str:
     return base if again == 1 else f"{base} #{again}"
 
 
+def _of_sort(operation: Operation, base: str) -> list[Step]:
+    """The steps of this sort, in the order in which they came."""
+    steps: list[Step] = []
+    while (step := operation.steps.get(_named(base, len(steps) + 1))) is not None:
+        steps.append(step)
+    return steps
+
+
 def moves_nothing(operation: Operation, wallet: str, symbol: str, held: int) -> bool:
     """Whether the wallet's newest sweep of this token went through, nothing arrived, and all of it is still there: some tokens
     answer "false" where others revert, and a further sweep would cost as much and move as little."""
-    newest, again = None, 1
-    while (step := operation.steps.get(_named(f"{wallet}/{SWEEP_TOKEN} {symbol}", again))) is not None:
-        newest, again = step, again + 1
+    sweeps = _of_sort(operation, f"{wallet}/{SWEEP_TOKEN} {symbol}")
+    newest = sweeps[-1] if sweeps else None
     return newest is not None and newest.state == "done" and not newest.received and 0 < newest.amount <= held
 
 

@@ -42,7 +42,8 @@ class FundDuty:
         operation = under_way(self._world, self.operation_id)
         if wallet.id not in operation.plans:
             return Later(PLAN_SECS, "what the funder holds is being read")
-        gone = next((it for it in operation.params["tokens"] if it not in tokens_of(self._world.plugins)), "")
+        known = tokens_of(self._world.plugins)
+        gone = next((it for it in operation.params["tokens"] if it not in known), "")
         if gone:
             return Later(POOR_SECS, f"the settings name no token {gone} any more")
         owed = [it for it in transfers(operation.params, self._world.plugins) if _open(operation, it.step)]

@@ -113,8 +113,7 @@ class OperationRunner:
                 await self._end_cancel(operation)
             return
         await self._plan(operation)
-        done = frozenset(operation.done)  # of ten thousand, looked up one by one
-        left = [name for name in operation.wallets if name not in done]
+        left = operation.left
         if not left:
             await self._finish(operation)
             return
@@ -146,7 +145,7 @@ class OperationRunner:
 
     async def _plan(self, operation: Operation) -> None:
         """Record what was there before the first errand, for every wallet that has no such record yet."""
-        missing = [name for name in operation.wallets if name not in operation.plans and name not in operation.done]
+        missing = [name for name in operation.left if name not in operation.plans]
         for names in _chunks(missing, PLANS_AT_ONCE):
             plans = await planned(names, partial(self.plan_of, operation.kind))
             events = [
@@ -164,12 +163,11 @@ class OperationRunner:
 
     async def _end_cancel(self, operation: Operation) -> None:
         """Suspended, and the chain has settled meanwhile all that was to be given away."""
-        left = [name for name in operation.wallets if name not in operation.done]
         end = partial(
             operating.end_cancel,
             operation_id=operation.id,
             actor=SERVICE_ACTOR,
-            results={name: cancels.line(operation, self._world.wallet(name)) for name in left},
+            results={name: cancels.line(operation, self._world.wallet(name)) for name in operation.left},
             summary=summary_of(replace(operation, done=operation.wallets)),
         )
         await self._world.live.commit(end)

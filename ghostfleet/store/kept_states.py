@@ -21,9 +21,11 @@ class KeptStates:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._state: State | None = None
-        """As of the walk; None where it cannot be known: begun in the middle, or of events that no fold takes."""
+        """As of the walk. None where nobody knows it (begun in the middle, events that no fold takes) or nobody asks any more."""
         self._snapshots: dict[int, bytes] = {}
         self._anchor: tuple[int, bytes] | None = None
+        self._newest = 0
+        """Nothing is kept behind it, so nothing is folded: a backup has no snapshots."""
 
     async def begin(self, start: LogHead) -> None:
         """The walk begins behind this row: where the log begins, or at the anchor, whose state is taken on trust then."""
@@ -33,6 +35,7 @@ class KeptStates:
         anchor = await self._anchor_state()
         if anchor is not None:
             self._anchor = anchor.position, sha256(anchor.state).digest()
+        self._newest = max([*self._snapshots, *([anchor.position] if anchor is not None else [])], default=0)
         if start.position == 0:
             self._state = State()
         elif anchor is not None and start.position == anchor.position:
@@ -46,7 +49,8 @@ class KeptStates:
 
     def see(self, recorded: Recorded) -> str:
         """One more event. What is wrong with a state that is kept as of it, or nothing."""
-        if self._state is None:
+        if self._state is None or recorded.position > self._newest:
+            self._state = None
             return ""
         try:
             self._state.apply(recorded)

@@ -1,15 +1,28 @@
 """Events as the service writes them, and logs on every storage: what store tests start from."""
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Literal
 
 from ghostfleet.domain import events as ev
 from ghostfleet.domain.events import FLEET_STREAM, NewEvent, wallet_stream
 from ghostfleet.domain.values import Address, BlockRef, Fees, Hash, Octets
+from ghostfleet.store.errors import LogHeld
+from ghostfleet.store.log import EventLog, open_log
 
 T0_US = 1_767_225_600_000_000
 """2026-01-01T00:00:00Z"""
+
+
+async def opened_once_free(url: str) -> EventLog:
+    """A log whose writer is dead or cut off: a database server notices that in its own time."""
+    async with asyncio.timeout(90):
+        while True:
+            with suppress(LogHeld):
+                return await open_log(url)
+            await asyncio.sleep(0.05)
 
 
 def tx_hash(*of: object) -> Hash:

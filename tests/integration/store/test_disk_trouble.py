@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from log_stage import T0_US, a_day, note, registered, signed, tx_hash
+from log_stage import T0_US, a_day, note, opened_once_free, registered, signed, tx_hash
 
 from ghostfleet.store.dialect import storage_problem
-from ghostfleet.store.errors import LogCorrupt, LogHeld, LogUnavailable, VersionConflict
+from ghostfleet.store.errors import LogCorrupt, LogUnavailable, VersionConflict
 from ghostfleet.store.log import EventLog, open_log
 from ghostfleet.store.postgres import MAX_READERS
 from ghostfleet.store.queries import EventQuery
@@ -375,13 +375,7 @@ async def test_whoever_lost_the_lock_to_another_writer_stops(postgres_url: str) 
     await log.append([note("a")], time_us=T0_US)
     server = await asyncpg.connect(postgres_url)
     await server.execute("SELECT pg_terminate_backend($1)", raw(log).get_server_pid())
-    async with asyncio.timeout(90):
-        while True:
-            try:
-                other = await open_log(postgres_url)
-                break
-            except LogHeld:
-                await asyncio.sleep(0.05)
+    other = await opened_once_free(postgres_url)
     await other.append([note("b")], time_us=T0_US)
     with pytest.raises(LogCorrupt, match="another writer"):
         await log.append([note("c")], time_us=T0_US)

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from log_stage import T0_US, a_day, note
+from log_stage import T0_US, a_day, note, opened_once_free
 
 from ghostfleet.store.errors import LogHeld, LogMissing, LogUnavailable
 from ghostfleet.store.log import open_log
@@ -64,14 +64,7 @@ async def test_a_second_process_is_refused_by_postgresql_until_the_first_is_gone
         await reader.close()
     finally:
         await kill(first)
-    async with asyncio.timeout(90):
-        while True:
-            try:
-                log = await open_log(postgres_url)
-            except LogHeld:
-                await asyncio.sleep(0.05)  # the server notices a dead client in its own time
-                continue
-            break
+    log = await opened_once_free(postgres_url)
     await log.close()
 
 
